@@ -1,0 +1,39 @@
+"""One neural network, every depth: a full net and its sub-nets in one set of shared weights.
+
+Names are imported when they are first used, so that the command line answers before torch is loaded.
+"""
+
+from importlib import import_module
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ddnn.building import build, from_model, load
+    from ddnn.data_spec import DataSpec
+    from ddnn.errors import DDNNError
+    from ddnn.network import DepthDynamicNetwork
+    from ddnn.shared_prefix import Output
+
+__version__ = version("ddnn")
+
+_EXPORTS = {
+    "DDNNError": "errors",
+    "DataSpec": "data_spec",
+    "DepthDynamicNetwork": "network",
+    "Output": "shared_prefix",
+    "build": "building",
+    "from_model": "building",
+    "load": "building",
+}
+
+__all__ = ["DDNNError", "DataSpec", "DepthDynamicNetwork", "Output", "build", "from_model", "load"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _EXPORTS:
+        raise AttributeError(f"module 'ddnn' has no attribute {name!r}")
+    return getattr(import_module(f"ddnn.{_EXPORTS[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,57 @@
+"""Running statistics for a depth that was not trained.
+
+A sub-net that is cut out of a trained net has the right weights and the wrong batch-norm statistics: those of the
+full net. One pass over some images sets them (as slimmable networks do after training: Yu and Huang,
+arXiv 1903.05134).
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from ddnn.errors import DDNNError
+
+
+@torch.no_grad()
+def calibrate(model: nn.Module, keep: set[nn.Module], batches: Iterable[Any]) -> None:
+    """Set the running statistics of `model` to the mean over `batches`, but for the modules in `keep`.
+
+    Args:
+        model: the net, in any mode; it is left in the mode it was in.
+        keep: modules whose statistics are right already (those that other nets use too).
+        batches: images, (batch, channels, height, width), or tuples that begin with them.
+
+    Raises:
+        DDNNError: if there is no batch.
+    """
+    norms = [m for m in model.modules() if isinstance(m, _BatchNorm) and m.track_running_stats and m not in keep]
+    if not norms:
+        return
+    modes = {module: module.training for module in model.modules()}
+    momenta = {norm: norm.momentum for norm in norms}
+    model.eval()
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # a plain mean over all batches
+        norm.training = True
+    try:
+        seen = _run(model, batches)
+    finally:
+        for norm, momentum in momenta.items():
+            norm.momentum = momentum
+        for module, mode in modes.items():
+            module.training = mode
+    if not seen:
+        raise DDNNError("calibrate_with gave no batch; give an iterable of image batches, such as a DataLoader")
+
+
+def _run(model: nn.Module, batches: Iterable[Any]) -> int:
+    device = next(model.parameters()).device
+    count = 0
+    for count, batch in enumerate(batches, start=1):
+        images: Tensor = batch if isinstance(batch, Tensor) else batch[0]
+        model(images.to(device))
+    return count

@@ -1,0 +1,186 @@
+"""From a configuration to loaders: which pipeline, which images in which split, prepared for which network."""
+
+from collections.abc import Iterator
+from functools import cached_property
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from ddnn.config import DataConfig
+from ddnn.data.augmentation import Augmentation
+from ddnn.data.images import IMAGENET_MEAN, IMAGENET_STD, LARGEST_SMALL_SIDE, is_small, statistics
+from ddnn.data.large import LargeLoader, evaluation_transform, training_transform
+from ddnn.data.memory import MemoryLoader, decode_all
+from ddnn.data.order import EpochOrder
+from ddnn.data.sources import open_source
+from ddnn.data.splits import Source, Split, hold_out, subset
+from ddnn.data_spec import DataSpec
+from ddnn.errors import DataError
+
+_USUAL_SIDE = 224
+
+
+class Loader(Protocol):
+    """Batches of prepared images and their labels, the same for the same (seed, epoch)."""
+
+    def __len__(self) -> int:
+        """Number of batches."""
+        ...
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the order and the augmentation of the next iteration; without it, each is epoch 0."""
+        ...
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield (images float32 of shape (batch, channels, height, width), labels int64 of shape (batch,))."""
+        ...
+
+
+def open_data(config: DataConfig, seed: int, spec: DataSpec | None = None) -> "Data":
+    """Open a data set.
+
+    Args:
+        config: which one, and how it is prepared.
+        seed: of shuffling and augmentation; which images are held out does not depend on it.
+        spec: of the data that a stored network was trained on. With it, images are prepared for that network
+            (`config.image_size` is not used), and nothing is read of splits that are not asked for.
+
+    Raises:
+        DataError: the data set is unknown, missing, or not as it should be; its classes are not those of `spec`;
+            or `config` asks for what cannot be done with it.
+    """
+    source = open_source(config.data, config.data_root)
+    if spec is not None:
+        _check_classes(source, spec)
+    data = Data(source, config, seed, spec)
+    _check_augment(config, data.size)
+    if spec is None and "train" in source.splits:
+        data.check_training()
+    return data
+
+
+class Data:
+    """Training, validation and test images of one data set, as loaders. Made by `open_data`.
+
+    Args:
+        source: images and labels.
+        config: how they are prepared.
+        seed: of shuffling and augmentation.
+        spec: None means to find it out.
+    """
+
+    def __init__(self, source: Source, config: DataConfig, seed: int, spec: DataSpec | None = None) -> None:
+        self._source, self._config, self._seed, self._given = source, config, seed, spec
+        self._decoded: dict[str, Tensor] = {}
+        self.channels = spec.channels if spec else source.channels
+        side = _USUAL_SIDE if spec else config.image_size or source.own_side() or _USUAL_SIDE
+        self.size: tuple[int, int] = spec.size if spec else (side, side)
+
+    @cached_property
+    def spec(self) -> DataSpec:
+        """Size, statistics and class names; the statistics are those of the training images, or of ImageNet."""
+        if self._given:
+            return self._given
+        if is_small(self.size):
+            mean, std = statistics(self._pixels("train", self._parts[0]))
+        elif self.channels == 3:
+            mean, std = IMAGENET_MEAN, IMAGENET_STD
+        else:
+            mean, std = (sum(IMAGENET_MEAN) / 3,), (sum(IMAGENET_STD) / 3,)
+        return DataSpec(self.channels, self.size, mean, std, self._source.class_names)
+
+    def training(self, device: torch.device | str, *, shard: tuple[int, int] = (0, 1)) -> Loader:
+        """Training images, shuffled and augmented.
+
+        Args:
+            device: where batches come out, and where small images are held.
+            shard: (rank, number of processes); each gets equally many batches, of `batch_size` images each.
+
+        Returns:
+            A loader; a last partial batch is dropped unless it is the only one.
+
+        Raises:
+            DataError: there are no training images, or fewer than processes.
+        """
+        return self._loader("train", self._parts[0], device, shard)
+
+    def validation(self, device: torch.device | str, *, shard: tuple[int, int] = (0, 1)) -> Loader | None:
+        """Images to watch the training with, unchanged and in order; None if none are held out."""
+        held = self._parts[1]
+        return None if held is None else self._loader("validation", held, device, shard)
+
+    def test(self, device: torch.device | str, *, shard: tuple[int, int] = (0, 1)) -> Loader:
+        """Test images, unchanged and in order; each is in one shard, so shards may differ by one image."""
+        return self._loader("test", self._source.split("test"), device, shard)
+
+    def check_training(self) -> None:
+        """Read the labels of the training images and divide them, without decoding an image.
+
+        Raises:
+            DataError: there are fewer training images than `config` asks for.
+        """
+        _ = self._parts
+
+    @cached_property
+    def _parts(self) -> tuple[Split, Split | None]:
+        """Training images, and those that are held out of them or come apart."""
+        whole, wanted = self._source.split("train"), self._config.train_images
+        if wanted is not None and wanted > len(whole):
+            raise DataError(f"train_images asks for {wanted} images, but {self._source.name} has {len(whole)}: "
+                            "ask for fewer, or leave it out to use all")
+        train = whole if wanted is None else whole.take(subset(whole.labels, wanted))
+        if "validation" in self._source.splits:
+            return train, self._source.split("validation")
+        if self._config.validation == 0:
+            return train, None
+        kept, held = hold_out(train.labels, self._config.validation)
+        return train.take(kept), train.take(held)
+
+    def _pixels(self, name: str, split: Split) -> Tensor:
+        if name not in self._decoded:
+            self._decoded[name] = decode_all(split, self.channels, self.size)
+        return self._decoded[name]
+
+    def _loader(self, name: str, split: Split, device: torch.device | str, shard: tuple[int, int]) -> Loader:
+        training, device, config = name == "train", torch.device(device), self._config
+        order = EpochOrder(len(split), config.batch_size, self._seed, training, shard)
+        if is_small(self.size):
+            augmentation = self._augmentation if training else None
+            pixels = self._pixels(name, split)
+            return MemoryLoader(pixels, split.label_tensor(), self.spec, order, augmentation, device)
+        transform = training_transform(self.spec, config.augment, self._flip) if training else evaluation_transform(self.spec)
+        return LargeLoader(split, self.spec, order, transform, config.workers, device)
+
+    @property
+    def _flip(self) -> bool:
+        flip = self._config.augment.flip
+        return self._source.mirrored if flip is None else flip
+
+    @property
+    def _augmentation(self) -> Augmentation:
+        augment = self._config.augment
+        crop = min(self.size) // 8 if augment.crop is None else augment.crop
+        return Augmentation(crop, self._flip, augment.erase)
+
+
+def _check_classes(source: Source, spec: DataSpec) -> None:
+    names = source.class_names
+    if len(names) != spec.num_classes:
+        raise DataError(f"{source.name} has {len(names)} classes, but the network was trained on {spec.num_classes}: "
+                        "use data with the network's classes")
+    if names != spec.class_names and set(names) == set(spec.class_names):
+        raise DataError(f"{source.name} has the network's {len(names)} classes in another order: labels would be wrong")
+
+
+def _check_augment(config: DataConfig, size: tuple[int, int]) -> None:
+    augment, side = config.augment, min(size)
+    if is_small(size):
+        if augment.policy != "none":
+            raise DataError(f"augment.policy {augment.policy} is for large images only (over {LARGEST_SMALL_SIDE} "
+                            f"pixels a side), and these have {side}: set it to none, or image_size to a larger one")
+        if augment.crop is not None and augment.crop >= side:
+            raise DataError(f"augment.crop pads by {augment.crop} pixels, which must be less than the image's {side}")
+    elif augment.crop:
+        raise DataError(f"augment.crop is for images of at most {LARGEST_SMALL_SIDE} pixels a side, and these have "
+                        f"{side}: leave it out and set augment.scale")

@@ -1,0 +1,154 @@
+"""From encoded bytes to the tensor that a network sees, the same way for training data, test data and one image.
+
+Every pipeline decodes, resizes and normalises through the functions here, so that `ddnn predict` cannot differ from
+what the network was tested on.
+"""
+
+import io
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torchvision.io import ImageReadMode, decode_image
+from torchvision.transforms.v2 import functional as F
+
+from ddnn.data_spec import DataSpec
+from ddnn.errors import UnreadableImageError
+
+LARGEST_SMALL_SIDE = 64
+"""Images of up to this many pixels a side are held in memory; larger ones are decoded anew in each epoch."""
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+def decode(encoded: bytes, channels: int, name: str) -> Tensor:
+    """Decode a JPEG, PNG, WebP, GIF, or anything else that Pillow reads.
+
+    Args:
+        encoded: the file's content.
+        channels: 1 (grey) or 3 (RGB); images of another kind are converted, transparency is dropped.
+        name: what an error calls the image.
+
+    Returns:
+        uint8 of shape (channels, height, width).
+
+    Raises:
+        UnreadableImageError: the content is empty, damaged or no image.
+    """
+    if not encoded:
+        raise UnreadableImageError(f"Cannot decode {name}: it is empty")
+    mode = ImageReadMode.GRAY if channels == 1 else ImageReadMode.RGB
+    try:
+        # bytearray: torch warns about tensors over memory that cannot be written.
+        image = decode_image(torch.frombuffer(bytearray(encoded), dtype=torch.uint8), mode)
+    except RuntimeError:
+        return _decode_with_pillow(encoded, channels, name)
+    if image.ndim == 4:  # an animation: its first frame
+        image = image[0]
+    return image if image.dtype == torch.uint8 else (image.to(torch.int32) >> 8).to(torch.uint8)
+
+
+def _decode_with_pillow(encoded: bytes, channels: int, name: str) -> Tensor:
+    from PIL import Image
+
+    try:
+        with Image.open(io.BytesIO(encoded)) as image:
+            return F.pil_to_tensor(image.convert("L" if channels == 1 else "RGB"))
+    except Exception as error:  # Pillow's decoders raise whatever their format makes them stumble over
+        reason = "not an image in a known format" if "BytesIO" in str(error) else " ".join(str(error).split())
+        raise UnreadableImageError(f"Cannot decode {name}: {reason}") from None
+
+
+def decode_file(path: str | Path, channels: int) -> Tensor:
+    """Decode an image file: see `decode`. A file that cannot be opened is an UnreadableImageError, too."""
+    try:
+        encoded = Path(path).read_bytes()
+    except OSError as error:
+        raise UnreadableImageError(f"Cannot read {path}: {error.strerror or error}") from None
+    return decode(encoded, channels, str(path))
+
+
+def resize(image: Tensor, size: tuple[int, int]) -> Tensor:
+    """Resize so that the image just covers what is wanted, then cut out the centre.
+
+    Small images lose nothing but what sticks out; large ones first get the usual margin of 256 pixels for 224.
+
+    Args:
+        image: uint8 of shape (..., height, width).
+        size: the wanted (height, width) in pixels.
+
+    Returns:
+        uint8 of shape (..., *size).
+    """
+    height, width = size if is_small(size) else (size[0] * 256 // 224, size[1] * 256 // 224)
+    old_height, old_width = image.shape[-2:]
+    if height * old_width >= width * old_height:
+        covering = [height, height * old_width // old_height]
+    else:
+        covering = [width * old_height // old_width, width]
+    if covering != [old_height, old_width]:
+        image = F.resize(image, covering, antialias=True)
+    return F.center_crop(image, list(size))
+
+
+def is_small(size: tuple[int, int]) -> bool:
+    """Whether images of this (height, width) are held in memory."""
+    return max(size) <= LARGEST_SMALL_SIDE
+
+
+def with_channels(images: Tensor, channels: int) -> Tensor:
+    """Convert (..., 1 or 3, height, width) between grey and RGB where needed."""
+    if images.shape[-3] == channels:
+        return images
+    return F.rgb_to_grayscale(images) if channels == 1 else F.grayscale_to_rgb(images)
+
+
+def normalise(images: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
+    """Scale uint8 pixels to [0, 1], subtract the mean and divide by the standard deviation.
+
+    Args:
+        images: uint8 of shape (..., channels, height, width).
+        mean: per channel, of pixels in [0, 1].
+        std: likewise.
+
+    Returns:
+        float32 of the same shape and on the same device.
+    """
+    # Columns are made on the host and copied without waiting: three numbers must not stall a GPU.
+    scale = torch.tensor([1 / (255 * s) for s in std]).view(-1, 1, 1).to(images.device, non_blocking=True)
+    shift = torch.tensor([-m / s for m, s in zip(mean, std, strict=True)]).view(-1, 1, 1)
+    return images.float().mul_(scale).add_(shift.to(images.device, non_blocking=True))
+
+
+def statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation per channel of uint8 images (count, channels, height, width) scaled to [0, 1].
+
+    Summed in integers, so that the result is the same on every machine.
+    """
+    channels = images.shape[1]
+    total, squares = torch.zeros(channels, dtype=torch.int64), torch.zeros(channels, dtype=torch.int64)
+    for chunk in images.split(1024):
+        values = chunk.to(torch.int32)
+        total += values.sum((0, 2, 3))
+        squares += (values * values).sum((0, 2, 3))
+    pixels = images.numel() // channels
+    mean = total.double() / pixels
+    variance = (squares.double() / pixels - mean * mean).clamp(min=1.0)  # a channel of one colour must not divide by 0
+    return tuple((mean / 255).tolist()), tuple((variance.sqrt() / 255).tolist())
+
+
+def read_image(path: str | Path, spec: DataSpec) -> Tensor:
+    """Read one image and prepare it like a test image of the data that a network was trained on.
+
+    Args:
+        path: an image file.
+        spec: what the network knows of its data.
+
+    Returns:
+        float32 of shape (channels, height, width), normalised.
+
+    Raises:
+        UnreadableImageError: the file is missing or cannot be decoded; the message names it.
+    """
+    return normalise(resize(decode_file(path, spec.channels), spec.size), spec.mean, spec.std)

@@ -1,0 +1,132 @@
+"""Large images: decoded and augmented anew in each epoch, by worker processes.
+
+Each sample's randomness is seeded from (seed, epoch, index) alone, so that neither the number of workers nor the
+epochs that a process has seen before make a difference.
+"""
+
+import os
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset, Sampler
+from torchvision.transforms import v2
+
+from ddnn.config import AugmentConfig
+from ddnn.data.images import normalise, resize
+from ddnn.data.order import EpochOrder, derive_seed
+from ddnn.data.splits import Split
+from ddnn.data_spec import DataSpec
+
+_POLICIES = {
+    "none": nn.Identity,
+    "autoaugment": v2.AutoAugment,
+    "randaugment": v2.RandAugment,
+    "trivialaugment": v2.TrivialAugmentWide,
+}
+
+
+class _Normalise(nn.Module):
+    def __init__(self, spec: DataSpec) -> None:
+        super().__init__()
+        self.spec = spec
+
+    def forward(self, image: Tensor) -> Tensor:
+        return normalise(image, self.spec.mean, self.spec.std)
+
+
+class _Resize(nn.Module):
+    def __init__(self, spec: DataSpec) -> None:
+        super().__init__()
+        self.spec = spec
+
+    def forward(self, image: Tensor) -> Tensor:
+        return resize(image, self.spec.size)
+
+
+def evaluation_transform(spec: DataSpec) -> nn.Module:
+    """Resize with a margin, cut out the centre, normalise: uint8 (channels, any, any) to float32 `spec.input_shape`."""
+    return nn.Sequential(_Resize(spec), _Normalise(spec))
+
+
+def training_transform(spec: DataSpec, augment: AugmentConfig, flip: bool) -> nn.Module:
+    """Random resized crop, flip, policy, normalise, erase: uint8 (channels, any, any) to float32 `spec.input_shape`."""
+    return nn.Sequential(
+        v2.RandomResizedCrop(spec.size, scale=(augment.scale, 1.0), antialias=True),
+        v2.RandomHorizontalFlip(0.5 if flip else 0.0),
+        _POLICIES[augment.policy](),
+        _Normalise(spec),
+        v2.RandomErasing(augment.erase),
+    )
+
+
+class _Samples(Dataset):
+    """Prepared images by (epoch, index)."""
+
+    def __init__(self, split: Split, channels: int, transform: nn.Module, seed: int) -> None:
+        self.split, self.channels, self.transform, self.seed = split, channels, transform, seed
+
+    def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, int]:
+        epoch, index = key
+        image = self.split.image(index, self.channels)
+        with torch.random.fork_rng(devices=[]):
+            # torch.manual_seed would also reseed the GPU, which without workers is the GPU that trains.
+            torch.default_generator.manual_seed(derive_seed(self.seed, epoch, index))
+            return self.transform(image), int(self.split.labels[index])
+
+
+class _EpochSampler(Sampler[list[tuple[int, int]]]):
+    """Batches of (epoch, index), so that workers that live on still learn which epoch it is."""
+
+    def __init__(self, order: EpochOrder) -> None:
+        self.order, self.epoch = order, 0
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        for batch in self.order.batches(self.epoch):
+            yield [(self.epoch, index) for index in batch.tolist()]
+
+
+class LargeLoader:
+    """Batches of images that workers prepare.
+
+    Args:
+        split: images and labels.
+        spec: size, channels and normalisation statistics.
+        order: of the images, in each epoch.
+        transform: from a decoded image to the network's input.
+        workers: processes; None means one a core, at most 8; 0 means none but this one.
+        device: where the batches come out.
+    """
+
+    def __init__(
+        self, split: Split, spec: DataSpec, order: EpochOrder, transform: nn.Module,
+        workers: int | None, device: torch.device,
+    ) -> None:
+        workers = min(8, _cores()) if workers is None else workers
+        self._device, self._sampler = device, _EpochSampler(order)
+        self._loader = DataLoader(
+            _Samples(split, spec.channels, transform, order.seed), batch_sampler=self._sampler, num_workers=workers,
+            pin_memory=device.type == "cuda", persistent_workers=workers > 0,
+            generator=torch.Generator(),  # without one, each iteration would draw from the global generator
+        )
+
+    def __len__(self) -> int:
+        """Number of batches."""
+        return len(self._sampler)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the order and the augmentation of the next iteration."""
+        self._sampler.epoch = epoch
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield (images float32 of shape (batch, channels, height, width), labels int64 of shape (batch,))."""
+        for images, labels in self._loader:
+            yield images.to(self._device, non_blocking=True), labels.to(self._device, non_blocking=True)
+
+
+def _cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

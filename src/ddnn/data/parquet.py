@@ -1,0 +1,164 @@
+"""Images in parquet files, in the layout that Hugging Face's `datasets` writes.
+
+The encoded images of a split are held in memory as the files store them; labels are read first, images only when
+a split is asked for.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from torch import Tensor
+
+from ddnn.data.images import LARGEST_SMALL_SIDE, decode
+from ddnn.data.splits import Source, Split, arrange
+from ddnn.errors import DataError
+
+IMAGE_COLUMNS = ("image", "img")
+LABEL_COLUMNS = ("label", "fine_label")
+
+
+@dataclass(frozen=True)
+class ParquetImages:
+    """Encoded images in memory.
+
+    Args:
+        encoded: a column of bytes.
+        names: file and number of rows of each shard, in order, for errors.
+    """
+
+    encoded: pa.ChunkedArray
+    names: tuple[tuple[str, int], ...]
+
+    def image(self, index: int, channels: int) -> Tensor:
+        """One image, uint8 of shape (channels, height, width)."""
+        value = self.encoded[index]
+        return decode(value.as_py() or b"", channels, self._name(index))
+
+    def _name(self, index: int) -> str:
+        for name, rows in self.names:
+            if index < rows:
+                return f"{name}, row {index}"
+            index -= rows
+        raise AssertionError("an index beyond the last row")
+
+
+def open_parquet(root: Path) -> Source:
+    """Open train.parquet and test.parquet, or Hugging Face's shards (train-00000-of-00002.parquet, ...).
+
+    Columns: `image` or `img`, bytes or a struct with a field `bytes`; `label` or `fine_label`, integers. Class names
+    are those of Hugging Face's metadata in the file; without it, the sorted labels of the training images.
+    A validation file, where there is one, watches the training, or is the test split if there is no other.
+
+    Raises:
+        DataError: files, columns or labels are not like that.
+    """
+    shards = {name: _shards(root, name) for name in ("train", "validation", "test")}
+    shards = {name: files for name, files in shards.items() if files}
+    expected = "train.parquet and test.parquet (or shards such as train-00000-of-00002.parquet)"
+    if not shards:
+        raise DataError(f"{root} has no images: expected {expected}")
+    first = next(iter(shards.values()))
+    values = _class_values(first)
+    names = _class_names(first[0]) or tuple(str(value) for value in values)
+    known = np.arange(len(names)) if _class_names(first[0]) else values
+    return Source(
+        name=f"parquet:{root}", class_names=names, channels=3, own_side=lambda: _own_side(first[0]),
+        splits=arrange({name: lambda files=files: _read(files, known) for name, files in shards.items()}),
+        absent=f"expected {expected}",
+    )
+
+
+def _shards(root: Path, split: str) -> list[Path]:
+    whole = root / f"{split}.parquet"
+    return [whole] if whole.is_file() else sorted(root.glob(f"{split}-*.parquet"))
+
+
+def _schema(file: Path) -> pa.Schema:
+    try:
+        return pq.read_schema(file)
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"Cannot read {file}: {error}") from None
+
+
+def _column(file: Path, allowed: tuple[str, ...]) -> str:
+    found = _schema(file).names
+    for name in allowed:
+        if name in found:
+            return name
+    raise DataError(f"{file} has no column {' or '.join(allowed)}; it has {', '.join(found)}")
+
+
+def _class_names(file: Path) -> tuple[str, ...] | None:
+    label = _column(file, LABEL_COLUMNS)
+    try:
+        metadata: Any = json.loads((_schema(file).metadata or {})[b"huggingface"])
+        return tuple(str(name) for name in metadata["info"]["features"][label]["names"])
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _labels(files: list[Path]) -> np.ndarray:
+    parts = []
+    for file in files:
+        name = _column(file, LABEL_COLUMNS)
+        labels = _table(file, name).column(name)
+        if not pa.types.is_integer(labels.type) or labels.null_count:
+            raise DataError(f"{file}: column {name} must hold integers without gaps, not {labels.type} "
+                            f"with {labels.null_count} missing")
+        parts.append(labels.to_numpy())
+    return np.concatenate(parts).astype(np.int64)
+
+
+def _class_values(files: list[Path]) -> np.ndarray:
+    return np.unique(_labels(files))
+
+
+def _table(file: Path, column: str) -> pa.Table:
+    try:
+        return pq.read_table(file, columns=[column])
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"Cannot read {file}: {error}") from None
+
+
+def _encoded(file: Path) -> pa.ChunkedArray:
+    name = _column(file, IMAGE_COLUMNS)
+    return _bytes(file, name, _table(file, name).column(name))
+
+
+def _bytes(file: Path, name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
+    if pa.types.is_struct(column.type) and column.type.get_field_index("bytes") >= 0:
+        column = pc.struct_field(column, "bytes")
+    if not (pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type)):
+        raise DataError(f"{file}: column {name} must hold the bytes of encoded images, or a struct with a field "
+                        f"`bytes`, not {column.type}")
+    return column
+
+
+def _read(files: list[Path], known: np.ndarray) -> Split:
+    values = _labels(files)
+    labels = np.searchsorted(known, values).clip(max=len(known) - 1)
+    wrong = np.flatnonzero(known[labels] != values)
+    if len(wrong):
+        raise DataError(f"{files[0]}: label {values[wrong[0]]} in row {wrong[0]} is none of the {len(known)} classes "
+                        f"({known[0]} to {known[-1]})")
+    columns = [_encoded(file) for file in files]
+    chunks = [chunk for column in columns for chunk in column.chunks]
+    names = tuple((str(file), len(column)) for file, column in zip(files, columns, strict=True))
+    return Split.whole(ParquetImages(pa.chunked_array(chunks, columns[0].type), names), labels)
+
+
+def _own_side(file: Path) -> int | None:
+    name = _column(file, IMAGE_COLUMNS)
+    batches = pq.ParquetFile(file).iter_batches(batch_size=1, columns=[name])
+    first = next(batches, None)
+    if first is None:
+        raise DataError(f"{file} has no rows")
+    encoded = _bytes(file, name, pa.chunked_array([first.column(0)]))
+    height, width = ParquetImages(encoded, ((str(file), 1),)).image(0, 3).shape[1:]
+    return min(height, width) if max(height, width) <= LARGEST_SMALL_SIDE else None

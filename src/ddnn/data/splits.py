@@ -1,0 +1,159 @@
+"""What every source of images has in common: splits that are read when they are asked for, and held-out parts.
+
+What is held out does not depend on a run's seed, so that runs with different seeds are trained and watched on the
+same images.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ddnn.data.images import with_channels
+from ddnn.errors import DataError
+
+_SPLIT_SEED = 0
+
+
+class Images(Protocol):
+    """Images that are decoded one by one, when needed."""
+
+    def image(self, index: int, channels: int) -> Tensor:
+        """uint8 of shape (channels, height, width); UnreadableImageError if it cannot be decoded."""
+        ...
+
+
+@dataclass(frozen=True)
+class ArrayImages:
+    """Images that are decoded already: uint8 of shape (images, channels, height, width)."""
+
+    pixels: Tensor
+
+    def image(self, index: int, channels: int) -> Tensor:
+        """One image, uint8 of shape (channels, height, width)."""
+        return with_channels(self.pixels[index], channels)
+
+
+@dataclass(frozen=True)
+class Split:
+    """Some images of a source, with their labels.
+
+    Args:
+        images: where they are; may hold more than belong to this split.
+        indices: which of them belong to it, int64 of shape (count,).
+        labels: one for each index, int64 of shape (count,).
+    """
+
+    images: Images
+    indices: np.ndarray
+    labels: np.ndarray
+
+    @classmethod
+    def whole(cls, images: Images, labels: np.ndarray) -> "Split":
+        """All images, one for each label."""
+        return cls(images, np.arange(len(labels)), np.asarray(labels, dtype=np.int64))
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def image(self, index: int, channels: int) -> Tensor:
+        """One image, uint8 of shape (channels, height, width)."""
+        return self.images.image(int(self.indices[index]), channels)
+
+    def label_tensor(self) -> Tensor:
+        """int64 of shape (count,)."""
+        return torch.from_numpy(np.ascontiguousarray(self.labels))
+
+    def take(self, chosen: np.ndarray) -> "Split":
+        """The images at these positions."""
+        return Split(self.images, self.indices[chosen], self.labels[chosen])
+
+
+@dataclass(frozen=True)
+class Source:
+    """A data set, before anything is decided about sizes and batches.
+
+    Args:
+        name: what errors call it.
+        class_names: one per class, in label order.
+        channels: 1 if all images are grey, else 3.
+        own_side: finds the side of the square that small images have by themselves; None where they are large.
+        splits: reads "train", "test" and perhaps "validation"; those that are absent are not there.
+        absent: what an error says about a split that is not there.
+        mirrored: whether a mirrored image still shows its class, so that flipping is on unless switched off.
+    """
+
+    name: str
+    class_names: tuple[str, ...]
+    channels: int
+    own_side: Callable[[], int | None]
+    splits: Mapping[str, Callable[[], Split]]
+    absent: str
+    mirrored: bool = True
+
+    @cached_property
+    def _read(self) -> dict[str, Split]:
+        return {}
+
+    def split(self, name: str) -> Split:
+        """Read a split, once.
+
+        Raises:
+            DataError: it is not there, or has no images.
+        """
+        if name not in self.splits:
+            raise DataError(f"{self.name} has no {name} images: {self.absent}")
+        if name not in self._read:
+            split = self.splits[name]()
+            if not len(split):
+                raise DataError(f"{self.name} has no {name} images: that part of it is empty")
+            self._read[name] = split
+        return self._read[name]
+
+
+def arrange(found: Mapping[str, Callable[[], Split]]) -> dict[str, Callable[[], Split]]:
+    """Decide which split is for what: a validation split is the test split where there is no other."""
+    splits = dict(found)
+    if "test" not in splits and "validation" in splits:
+        splits["test"] = splits.pop("validation")
+    return splits
+
+
+def subset(labels: np.ndarray, count: int) -> np.ndarray:
+    """Positions of `count` images, the same in each run, with each class's share kept where possible."""
+    return np.arange(len(labels)) if count == len(labels) else _divide(labels, count)[0]
+
+
+def hold_out(labels: np.ndarray, share: float) -> tuple[np.ndarray, np.ndarray]:
+    """Divide images into those kept and those held out, the same in each run.
+
+    Args:
+        labels: int64 of shape (images,).
+        share: of the images that is held out, in (0, 1); at least one image is.
+
+    Returns:
+        Ascending positions of the kept images and of the others; stratified where each class has enough images.
+
+    Raises:
+        DataError: nothing would be kept.
+    """
+    held = max(1, round(share * len(labels)))
+    if held >= len(labels):
+        raise DataError(f"Holding out {share:g} of {len(labels)} images leaves none to train on: "
+                        "use a smaller share or more images")
+    return _divide(labels, len(labels) - held)
+
+
+def _divide(labels: np.ndarray, first: int) -> tuple[np.ndarray, np.ndarray]:
+    from sklearn.model_selection import train_test_split
+
+    counts = np.unique(labels, return_counts=True)[1]
+    stratified = counts.min() >= 2 and min(first, len(labels) - first) >= len(counts)
+    left, right = train_test_split(
+        np.arange(len(labels)), train_size=first, random_state=_SPLIT_SEED, stratify=labels if stratified else None
+    )
+    return np.sort(left), np.sort(right)

@@ -1,0 +1,59 @@
+"""What a network must know of the data that it was trained on.
+
+Stored with the network, so that whoever opens it can prepare an image and name a class without the data set.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ddnn.errors import DDNNError
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """Image size, normalisation statistics and class names of a data set.
+
+    Args:
+        channels: 1 (grey) or 3 (RGB).
+        size: height and width in pixels, after resizing and cropping.
+        mean: per channel, of pixel values scaled to [0, 1].
+        std: per channel, likewise.
+        class_names: one per class, in label order.
+    """
+
+    channels: int
+    size: tuple[int, int]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    class_names: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if not len(self.mean) == len(self.std) == self.channels:
+            raise DDNNError(f"{self.channels} channels need as many means and standard deviations, "
+                            f"not {len(self.mean)} and {len(self.std)}")
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes."""
+        return len(self.class_names)
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """(channels, height, width) of one image."""
+        return (self.channels, *self.size)
+
+    def to_json(self) -> dict[str, Any]:
+        """A dictionary that `from_json` reads."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> "DataSpec":
+        """Read what `to_json` wrote."""
+        return cls(
+            channels=int(fields["channels"]),
+            size=(int(fields["size"][0]), int(fields["size"][1])),
+            mean=tuple(float(value) for value in fields["mean"]),
+            std=tuple(float(value) for value in fields["std"]),
+            class_names=tuple(str(name) for name in fields["class_names"]),
+        )

@@ -1,0 +1,125 @@
+"""What a family has to say about itself: how to build a model of a depth, and in which steps that model runs.
+
+Everything else (which parameters are tied, how far two sub-nets run together, what a stage's feature is) follows from
+the steps, so a new family is one small file: subclass `Family`, and name the instance in `families/__init__.py`.
+"""
+
+import dataclasses
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+from ddnn.errors import DDNNError, near
+
+Depth = tuple[int, ...]
+"""Blocks per stage, such as (3, 4, 6, 3) for ResNet-34."""
+
+Part = str | Callable[[nn.Module, Any], Any]
+"""A path to a sub-module, or a function of the model and the value that flows through it."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One piece of a model's forward pass; the whole model is its steps one after the other.
+
+    Args:
+        key: says which step this is, in every depth of the family alike. Two models whose first keys agree compute
+            the same thing up to there.
+        parts: what runs, in order.
+        owns: paths of parameters and modules that a function among the parts uses.
+        ends_stage: whether the value after this step is the feature of a stage.
+    """
+
+    key: str
+    parts: tuple[Part, ...]
+    owns: tuple[str, ...] = ()
+    ends_stage: bool = False
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Paths of all modules and parameters that the step stands on."""
+        return tuple(part for part in self.parts if isinstance(part, str)) + self.owns
+
+    def run(self, model: nn.Module, value: Any) -> Any:
+        """The value after this step of `model`."""
+        for part in self.parts:
+            value = model.get_submodule(part)(value) if isinstance(part, str) else part(model, value)
+        return value
+
+
+def flatten(_: nn.Module, value: Tensor) -> Tensor:
+    """The part between the pooling and the classifier of a convolutional net: (batch, c, 1, 1) to (batch, c)."""
+    return value.flatten(1)
+
+
+@dataclass(frozen=True)
+class NoOptions:
+    """The options of a family that has none."""
+
+
+class Family(ABC):
+    """Architectures that differ in depth alone.
+
+    Subclasses are final. `members` names the depths that have a name in the field; other depths work as well.
+    """
+
+    name: str
+    members: Mapping[str, Depth]
+    options: ClassVar[type] = NoOptions
+    default_input: tuple[int, int, int] = (3, 224, 224)
+    """(channels, height, width) for which the family's cost is usually given."""
+
+    @abstractmethod
+    def build(self, depth: Depth, num_classes: int, in_channels: int, options: Any) -> nn.Module:
+        """The stock model of that depth, with fresh weights."""
+
+    @abstractmethod
+    def steps(self, depth: Depth) -> list[Step] | None:
+        """The steps of a model of that depth; None if the model cannot be described so."""
+
+    def stage_ends(self, depth: Depth) -> tuple[str, ...]:
+        """Paths of the modules whose outputs are the features of the stages."""
+        ending = [step for step in self.steps(depth) or [] if step.ends_stage]
+        return tuple(next(part for part in reversed(step.parts) if isinstance(part, str)) for step in ending)
+
+    def check(self, depth: Depth) -> None:
+        """Refuse a depth that no model of this family can have."""
+        stages = len(next(iter(self.members.values())))
+        if len(depth) != stages or any(blocks < 1 for blocks in depth):
+            raise DDNNError(f"depth {depth} is not one of {self.name}: it takes {stages} stages of at least one block "
+                            f"each, such as {next(iter(self.members.values()))}")
+
+    def parse_options(self, given: Mapping[str, Any]) -> Any:
+        """The family's options from keyword arguments.
+
+        Raises:
+            DDNNError: for a key or a value that the family does not take.
+        """
+        allowed = [field.name for field in dataclasses.fields(self.options)]
+        for key in given:
+            if key not in allowed:
+                what = near(key, allowed) if allowed else "it has none"
+                raise DDNNError(f"unknown option {key!r} of {self.name}; {what}")
+        return self.options(**given)
+
+
+def nests(depth: Depth, full: Depth) -> bool:
+    """Whether a net of `depth` lies inside one of `full`: as many stages, none of them longer.
+
+    >>> nests((2, 2, 2, 2), (3, 4, 6, 3)), nests((3, 4, 23, 3), (3, 4, 6, 3))
+    (True, False)
+    """
+    return len(depth) == len(full) and all(inner <= outer for inner, outer in zip(depth, full, strict=True))
+
+
+def common_prefix(first: list[Step], second: list[Step]) -> int:
+    """Number of steps at the beginning that both models take alike."""
+    length = 0
+    for one, other in zip(first, second, strict=False):
+        if one.key != other.key:
+            break
+        length += 1
+    return length

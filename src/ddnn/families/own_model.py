@@ -1,0 +1,169 @@
+"""A user's own model as a family of one member: a sub-net is the model with the last blocks of each stage left out."""
+
+import warnings
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Size, Tensor, nn
+
+from ddnn.errors import DDNNError
+from ddnn.families.family import Depth, Family, Step
+from ddnn.families.tracing import NotSteps, trace_steps
+
+
+@dataclass(frozen=True)
+class OwnModelOptions:
+    """What is stored of a user's model.
+
+    Args:
+        stages: paths of the stages.
+    """
+
+    stages: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What was seen when the full net ran once.
+
+    Args:
+        shapes: for each block, the shape of its input and of its output.
+        num_classes: outputs of the model.
+        in_channels: channels of the images.
+    """
+
+    shapes: dict[str, tuple[Size, Size]]
+    num_classes: int
+    in_channels: int
+
+
+class OwnModel(Family):
+    """The family of one given model.
+
+    Args:
+        model: the full net.
+        stages: paths of its stages.
+        full: its name.
+
+    Raises:
+        DDNNError: if a path is not that of an `nn.Sequential` or `nn.ModuleList`.
+    """
+
+    name = "own"
+    options: ClassVar[type] = OwnModelOptions
+
+    def __init__(self, model: nn.Module, stages: tuple[str, ...], full: str) -> None:
+        if not stages:
+            raise DDNNError("stages is empty: give the paths of the model's stages, such as ['layer1', 'layer2']")
+        self._template = model
+        self._stages = stages
+        self._blocks = {stage: _block_paths(model, stage) for stage in stages}
+        self.full_depth: Depth = tuple(len(blocks) for blocks in self._blocks.values())
+        self.members = {full: self.full_depth}
+        self._warned = False
+
+    def build(self, depth: Depth, num_classes: int, in_channels: int, options: Any) -> nn.Module:
+        """The model without the blocks past `depth`, its tensors on the meta device; see `Family.build`."""
+        tensors = [*self._template.parameters(), *self._template.buffers()]
+        model = deepcopy(self._template, {id(tensor): _on_meta(tensor) for tensor in tensors})
+        for stage, blocks in zip(self._stages, depth, strict=True):
+            container = model.get_submodule(stage)
+            for child in list(container._modules)[blocks:]:
+                del container._modules[child]
+        return model
+
+    def steps(self, depth: Depth) -> list[Step] | None:
+        """Each block and what lies between; None, with a warning, if the model cannot be described so."""
+        blocks = [block for kept in self._kept(depth) for block in kept]
+        model = self.build(depth, 0, 0, None)
+        try:
+            return trace_steps(model, blocks, set(self.stage_ends(depth)))
+        except NotSteps as reason:
+            if not self._warned:
+                self._warned = True
+                warnings.warn(f"{type(self._template).__name__} cannot be described as steps, so its nets run one by "
+                              f"one and nothing is computed once for all: {reason}", stacklevel=2)
+            return None
+
+    def stage_ends(self, depth: Depth) -> tuple[str, ...]:
+        """The last block of each stage."""
+        return tuple(kept[-1] for kept in self._kept(depth))
+
+    @torch.no_grad()
+    def try_blocks(self, example: Tensor | None) -> Trial:
+        """Run the full net once in evaluation mode, and note the shapes.
+
+        Raises:
+            DDNNError: if it does not run, or gives no (batch, classes) logits.
+        """
+        model = self._template
+        images = _default_example(model) if example is None else example
+        shapes: dict[str, tuple[Size, Size]] = {}
+
+        def note(path: str) -> Any:
+            return lambda _module, inputs, output: shapes.__setitem__(path, (inputs[0].shape, output.shape))
+
+        handles = [model.get_submodule(path).register_forward_hook(note(path))
+                   for blocks in self._blocks.values() for path in blocks]
+        training = model.training
+        try:
+            logits = model.eval()(images)
+            classes = logits.shape[1] if logits.ndim == 2 else None
+        except (RuntimeError, AttributeError, TypeError, ValueError) as error:
+            raise DDNNError(f"the model does not run on images of shape {tuple(images.shape)}: "
+                            f"{str(error).splitlines()[0]}; give a batch that it takes as example=") from None
+        finally:
+            model.train(training)
+            for handle in handles:
+                handle.remove()
+        if classes is None:
+            raise DDNNError(f"the model's output has shape {tuple(logits.shape)}; it must be (batch, classes)")
+        return Trial(shapes, classes, images.shape[1])
+
+    def check_blocks(self, subnet: str, depth: Depth, trial: Trial) -> None:
+        """Refuse a sub-net that leaves out a block which changes the shape.
+
+        Raises:
+            DDNNError: naming the block, and how many blocks of its stage must stay.
+        """
+        for stage, kept in zip(self._stages, depth, strict=True):
+            for number, path in reversed(list(enumerate(self._blocks[stage], start=1))):
+                before, after = trial.shapes.get(path, (None, None))
+                if number > kept and before != after:
+                    raise DDNNError(
+                        f"{subnet} with depth {depth} would leave out {path}, which cannot be left out: it changes the "
+                        f"shape from {_text(before)} to {_text(after)}; keep at least {number} blocks of {stage}")
+
+    def _kept(self, depth: Depth) -> list[list[str]]:
+        return [self._blocks[stage][:blocks] for stage, blocks in zip(self._stages, depth, strict=True)]
+
+
+def _block_paths(model: nn.Module, stage: str) -> list[str]:
+    try:
+        container = model.get_submodule(stage)
+    except AttributeError:
+        found = [name for name, module in model.named_modules()
+                 if isinstance(module, nn.Sequential | nn.ModuleList) and len(module) > 1]
+        raise DDNNError(f"the model has no module {stage!r}; its Sequential and ModuleList modules of more than one "
+                        f"block are: {', '.join(found) or 'none'}") from None
+    if not isinstance(container, nn.Sequential | nn.ModuleList) or len(container) == 0:
+        raise DDNNError(f"{stage} is a {type(container).__name__}; a stage must be an nn.Sequential or nn.ModuleList "
+                        "of blocks")
+    return [f"{stage}.{child}" for child in container._modules]
+
+
+def _on_meta(tensor: Tensor) -> Tensor:
+    empty = torch.empty_like(tensor, device="meta")
+    return nn.Parameter(empty, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else empty
+
+
+def _default_example(model: nn.Module) -> Tensor:
+    first = next((module for module in model.modules() if isinstance(module, nn.Conv2d)), None)
+    channels = first.in_channels if first is not None else 3
+    return torch.zeros(2, channels, 224, 224, device=next(model.parameters()).device)
+
+
+def _text(shape: Size | None) -> str:
+    return "unknown" if shape is None else "x".join(str(size) for size in shape[1:])

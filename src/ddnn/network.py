@@ -1,0 +1,222 @@
+"""The depth-level dynamic neural network: a full net and its sub-nets, as stock models with tied weights.
+
+`DepthDynamicNetwork` holds them, calls them, and knows what they have in common. There is no state to switch: the
+active depth is the module that is called.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from copy import deepcopy
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ddnn import storage
+from ddnn.calibration import calibrate
+from ddnn.data_spec import DataSpec
+from ddnn.errors import DDNNError, near
+from ddnn.families import Depth, Family, resolve_depths
+from ddnn.families.family import common_prefix
+from ddnn.shared_prefix import Branch, Output, grow, run, run_separately
+from ddnn.sharing import corresponding_paths, share_modules, tie
+
+
+class DepthDynamicNetwork(nn.Module):
+    """One network, several depths.
+
+    Make one with `ddnn.build` or `ddnn.from_model`, read one with `ddnn.load`.
+
+    Args:
+        family: the family of all its nets.
+        full: name and depth of the full net.
+        model: the full net itself; it becomes part of this network.
+        num_classes: its outputs.
+        in_channels: channels of the images.
+        options: the family's options that `model` was built with.
+        data_spec: what the network was trained on, once that is known.
+
+    Example:
+        >>> import ddnn, torch
+        >>> net = ddnn.build("resnet20", subnets=["resnet8"], num_classes=10)
+        >>> net.names
+        ('resnet8', 'resnet20')
+        >>> net(torch.zeros(2, 3, 32, 32), "resnet8").shape
+        torch.Size([2, 10])
+    """
+
+    def __init__(self, family: Family, full: tuple[str, Depth], model: nn.Module, *, num_classes: int,
+                 in_channels: int = 3, options: Any = None, data_spec: DataSpec | None = None) -> None:
+        super().__init__()
+        self.family = family
+        self.full, depth = full
+        self.num_classes = num_classes
+        self.in_channels = in_channels
+        self.options = family.options() if options is None else options
+        self.data_spec = data_spec
+        self.depths: dict[str, Depth] = {}
+        self._steps: dict[str, list[Any]] = {}
+        self._tree: tuple[Branch, ...] | None = None
+        self.nets = nn.ModuleDict()
+        self._hold(self.full, depth, model)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All nets, shallow to deep; the full net is the last."""
+        return tuple(sorted(self.depths, key=lambda name: (name == self.full, sum(self.depths[name]), self.depths[name])))
+
+    @property
+    def subnet_names(self) -> tuple[str, ...]:
+        """All nets but the full net, shallow to deep."""
+        return self.names[:-1]
+
+    @property
+    def shares_prefix(self) -> bool:
+        """Whether `forward_all` computes what the nets have in common once; False where they cannot be told apart
+        into steps (see `ddnn.from_model`)."""
+        return self._tree is not None
+
+    def __getitem__(self, name: str) -> nn.Module:
+        """The stock module of a net, its parameters tied to the full net's.
+
+        Raises:
+            DDNNError: if there is no net of that name.
+        """
+        if name not in self.depths:
+            raise DDNNError(f"this network has no sub-net {name!r}; {near(str(name), self.names)}")
+        return self.nets[_key(name)]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.depths
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def forward(self, x: Tensor, name: str | None = None) -> Tensor:
+        """Logits (batch, classes) of one net, by default the full net, for images (batch, channels, height, width)."""
+        return self[self.full if name is None else name](x)
+
+    def forward_all(self, x: Tensor, names: Iterable[str] | None = None) -> dict[str, Output]:
+        """Logits and features of several nets, what they have in common computed once.
+
+        In training mode the running statistics of the common part are updated once, as those of each stock model
+        would be.
+
+        Args:
+            x: images, (batch, channels, height, width).
+            names: the nets to run; all of them by default.
+
+        Returns:
+            For each name, shallow to deep, its logits and one feature a stage.
+
+        Example:
+            >>> import ddnn, torch
+            >>> net = ddnn.build("resnet20", subnets=["resnet8"], num_classes=10)
+            >>> outputs = net.forward_all(torch.zeros(2, 3, 32, 32))
+            >>> [tuple(feature.shape) for feature in outputs["resnet8"].features]
+            [(2, 16, 32, 32), (2, 32, 16, 16), (2, 64, 8, 8)]
+        """
+        wanted = self.names if names is None else tuple(names)
+        nets = {name: self[name] for name in wanted}
+        if self._tree is None:
+            ends = self.family.stage_ends
+            return {name: run_separately(net, ends(self.depths[name]), x) for name, net in nets.items()}
+        tree = self._tree if names is None else grow({name: self._steps[name] for name in wanted})
+        return run(tree, nets, x)
+
+    def add_subnet(self, name: str, depth: Depth | None = None, *, calibrate_with: Iterable[Any] | None = None) -> None:
+        """Add a sub-net that stands on the weights that are there.
+
+        Args:
+            name: the name of a member of the family, or a new name for `depth`.
+            depth: blocks per stage; needed unless `name` is a member's.
+            calibrate_with: image batches (or (images, labels) batches) for the running statistics that the sub-net
+                does not share; without them it starts with the full net's, which suit a net that will be trained.
+
+        Raises:
+            DDNNError: if the name is taken or no name, or the depth does not nest.
+        """
+        self._check_name(name)
+        depth = resolve_depths(self.family, self.depths[self.full], {name: depth})[name]
+        same = [other for other, size in self.depths.items() if size == depth]
+        if same:
+            raise DDNNError(f"{name} has the depth {depth} of {same[0]}, which is in the network already")
+        subnet = self._tied(depth)
+        if calibrate_with is not None:
+            calibrate(subnet, set(self.modules()), calibrate_with)
+        self._hold(name, depth, subnet)
+
+    def extract(self, name: str) -> nn.Module:
+        """An independent stock model of one net: its `state_dict` loads into the stock class with `strict=True`."""
+        return deepcopy(self[name])
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Each tensor once: the full net's under their stock names, what is a sub-net's own under `NAME/…`."""
+        stored = dict(self[self.full].state_dict(keep_vars=True))
+        seen = {id(tensor) for tensor in stored.values()}
+        for name in self.subnet_names:
+            for key, tensor in self[name].state_dict(keep_vars=True).items():
+                if id(tensor) not in seen:
+                    seen.add(id(tensor))
+                    stored[f"{name}/{key}"] = tensor
+        return stored
+
+    def save(self, path: str | Path) -> None:
+        """Write `model.safetensors` (each weight once) and `config.json` into the directory `path`."""
+        storage.write_network(Path(path), self.tensors(), self.config())
+
+    def config(self) -> dict[str, Any]:
+        """What `ddnn.load` needs to build this network again, ready for JSON."""
+        return {
+            "family": self.family.name,
+            "full": self.full,
+            "depths": {name: list(self.depths[name]) for name in self.names},
+            "num_classes": self.num_classes,
+            "in_channels": self.in_channels,
+            "options": asdict(self.options),
+            "data": None if self.data_spec is None else self.data_spec.to_json(),
+        }
+
+    def _tied(self, depth: Depth) -> nn.Module:
+        """A stock model of `depth` on this network's weights, with modules shared as far as it runs with another net."""
+        with torch.device("meta"):
+            subnet = self.family.build(depth, self.num_classes, self.in_channels, self.options)
+        steps = self.family.steps(depth)
+        if steps is None or self._tree is None:
+            tie(subnet, self[self.full], {"": ""})
+        else:
+            tie(subnet, self[self.full], corresponding_paths(steps, self._steps[self.full]))
+            nearest = max(self._steps, key=lambda name: common_prefix(steps, self._steps[name]))
+            common = steps[: common_prefix(steps, self._steps[nearest])]
+            share_modules(subnet, self[nearest], corresponding_paths(common, self._steps[nearest]))
+        return subnet.train(self.training)
+
+    def _hold(self, name: str, depth: Depth, model: nn.Module) -> None:
+        self._check_name(name)
+        self.nets[_key(name)] = model
+        self.depths[name] = depth
+        steps = self.family.steps(depth)
+        if steps is not None:
+            self._steps[name] = steps
+        described = all(other in self._steps for other in self.depths)
+        self._tree = grow({other: self._steps[other] for other in self.names}) if described else None
+
+    def _check_name(self, name: str) -> None:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
+            raise DDNNError(f"{name!r} cannot name a sub-net: use letters, digits, - and _, such as 'tiny' or 'resnet18'")
+        if name in self.depths:
+            raise DDNNError(f"this network has a net named {name} already; names in use: {', '.join(self.names)}")
+
+
+def _key(name: str) -> str:
+    """`ModuleDict` refuses names that `Module` has, such as half."""
+    return f"net_{name}"
+
+
+def tie_subnets(network: DepthDynamicNetwork, subnets: Mapping[str, Depth]) -> DepthDynamicNetwork:
+    """Add all of `subnets`, deep to shallow, so that each finds the longest prefix to share."""
+    for name in sorted(subnets, key=lambda name: sum(subnets[name]), reverse=True):
+        network.add_subnet(name, subnets[name])
+    return network

@@ -1,0 +1,103 @@
+"""Directories that hold a network: `model.safetensors` and `config.json`, written whole or not at all.
+
+The configuration carries the checksum of the weights, so a file that was truncated, edited or put together with
+another's is refused. Nothing is unpickled.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from ddnn.errors import ModelFileError
+
+WEIGHTS = "model.safetensors"
+CONFIG = "config.json"
+FORMAT = 1
+
+
+def write_network(directory: Path, tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> None:
+    """Write both files into `directory`, which is made if need be; files of the same names are replaced."""
+    directory.mkdir(parents=True, exist_ok=True)
+    weights = write_tensors(directory / WEIGHTS, tensors)
+    document = {"format": FORMAT, **config, "weights": {"file": WEIGHTS, "sha256": weights}}
+    write_text(directory / CONFIG, json.dumps(document, indent=2) + "\n")
+
+
+def read_network(directory: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The tensors and the configuration that `write_network` wrote.
+
+    Raises:
+        ModelFileError: if a file is missing, damaged or changed.
+    """
+    config = read_config(directory)
+    path = directory / WEIGHTS
+    if not path.is_file():
+        raise ModelFileError(f"{path} is missing; a saved network is a directory with {WEIGHTS} and {CONFIG}")
+    if checksum(path) != config["weights"]["sha256"]:
+        raise ModelFileError(f"{path} is damaged: it is not the file that {directory / CONFIG} describes "
+                             "(its checksum differs); copy the directory again or take it from the run's checkpoint")
+    return read_tensors(path), config
+
+
+def read_config(directory: Path) -> dict[str, Any]:
+    """The configuration in `directory`, checked to be one of ours."""
+    path = directory / CONFIG
+    if not path.is_file():
+        raise ModelFileError(f"{directory} holds no network: {path} is missing; "
+                             "give a directory that net.save or ddnn train wrote")
+    try:
+        config = json.loads(path.read_text())
+        assert isinstance(config["weights"]["sha256"], str)
+    except (ValueError, KeyError, TypeError, AssertionError) as error:
+        raise ModelFileError(f"{path} is damaged: {error!r}; write the network again with net.save") from None
+    if config.get("format") != FORMAT:
+        raise ModelFileError(f"{path} has format {config.get('format')!r}; this version of ddnn reads {FORMAT}")
+    return config
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> str:
+    """Write a safetensors file by way of a temporary one; gives its checksum."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        save_file(whole, partial, metadata={"format": "pt", **(metadata or {})})
+        digest = checksum(partial)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return digest
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file.
+
+    Raises:
+        ModelFileError: if the file cannot be read.
+    """
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise ModelFileError(f"{path} cannot be read as safetensors: {error}") from None
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file by way of a temporary one."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        partial.write_text(text)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def checksum(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
