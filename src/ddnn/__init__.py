@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ddnn.building import build, from_model, load
+    from ddnn.config import EKDConfig, TrainConfig
     from ddnn.data_spec import DataSpec
     from ddnn.errors import DDNNError
     from ddnn.network import DepthDynamicNetwork
     from ddnn.shared_prefix import Output
+    from ddnn.training import train
 
 __version__ = version("ddnn")
 
@@ -20,13 +22,17 @@ _EXPORTS = {
     "DDNNError": "errors",
     "DataSpec": "data_spec",
     "DepthDynamicNetwork": "network",
+    "EKDConfig": "config",
     "Output": "shared_prefix",
+    "TrainConfig": "config",
     "build": "building",
     "from_model": "building",
     "load": "building",
+    "train": "training",
 }
 
-__all__ = ["DDNNError", "DataSpec", "DepthDynamicNetwork", "Output", "build", "from_model", "load"]
+__all__ = ["DDNNError", "DataSpec", "DepthDynamicNetwork", "EKDConfig", "Output", "TrainConfig", "build", "from_model",
+           "load", "train"]
 
 
 def __getattr__(name: str) -> Any:

@@ -5,7 +5,7 @@ not when they are used ten minutes later.
 """
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from ddnn.errors import DDNNError
 
@@ -73,3 +73,113 @@ class DataConfig:
         _check(0 <= self.validation < 1, f"validation must be in [0, 1), not {self.validation}")
         _check(self.batch_size >= 1, f"batch_size must be at least 1, not {self.batch_size}")
         _check(self.workers is None or self.workers >= 0, f"workers must be 0 or more, not {self.workers}")
+
+
+@dataclass(frozen=True)
+class EKDConfig:
+    """Options of embedded knowledge distillation; the formula is in `ddnn.objectives.EKD`.
+
+    Args:
+        alpha: weight of the divergence of the posteriors.
+        beta: weight of the distance of the attention maps.
+        temperature: T, for both posteriors.
+        ramp_epochs: alpha and beta grow from 0 to their values over so many epochs.
+        teacher: whose posterior teaches: full is the full net, mean the mean of all nets' logits.
+        attention: sum is the map of the paper's authors, square that of Zagoruyko and Komodakis (arXiv 1612.03928).
+        attention_stages: compare the last so many stages; None means all.
+    """
+
+    alpha: float = 0.1
+    beta: float = 0.01
+    temperature: float = 3.0
+    ramp_epochs: float = 0.0
+    teacher: Literal["full", "mean"] = "full"
+    attention: Literal["sum", "square"] = "sum"
+    attention_stages: int | None = None
+
+    def __post_init__(self) -> None:
+        _check(self.alpha >= 0, f"ekd.alpha must be 0 or more, not {self.alpha}")
+        _check(self.beta >= 0, f"ekd.beta must be 0 or more, not {self.beta}")
+        _check(self.temperature > 0, f"ekd.temperature must be above 0, not {self.temperature}")
+        _check(self.ramp_epochs >= 0, f"ekd.ramp_epochs must be 0 or more, not {self.ramp_epochs}")
+        _check(self.attention_stages is None or self.attention_stages >= 1,
+               f"ekd.attention_stages must be at least 1, not {self.attention_stages}")
+
+
+@dataclass(frozen=True)
+class TrainConfig(DataConfig):
+    """One training run. The fields of `DataConfig` come first.
+
+    Args:
+        full: the full net; `ddnn families` lists them.
+        subnets: names of smaller members of its family, as a list or with commas between them, or a depth for each
+            name, such as {"tiny": [1, 1, 1]}.
+        model_options: the family's own options, such as {"stem": "small"}.
+        weights: state dict of the full net to start from (.safetensors, or .pt with tensors alone).
+        objective: ekd, or joint (cross-entropy on every net, no distillation).
+        ekd: options of the objective ekd.
+        epochs: passes over the training images.
+        optimizer: sgd (with Nesterov momentum) or adamw.
+        lr: peak learning rate; None means 0.1 per 128 images for sgd, 0.001 for adamw.
+        momentum: of sgd.
+        weight_decay: of all weights but norms and biases.
+        schedule: cosine to zero, or step: a tenth after half and again after three quarters of the epochs.
+        warmup_epochs: the learning rate grows from 0 over so many epochs.
+        label_smoothing: share of the label spread over all classes.
+        clip: largest norm of the gradient; None does not clip.
+        seed: of the initial weights, the order and the augmentation of the images.
+        output: the run directory, which must not exist; None makes one under runs/.
+        resume: a run directory to go on with, with its own configuration.
+        device: where to train; auto takes CUDA or MPS if there is one.
+        precision: Lightning's name of the number format.
+        compile: compile the joint forward pass with torch.compile.
+    """
+
+    full: str = "resnet20"
+    subnets: list[str] | dict[str, list[int]] | str = "resnet8,resnet14"
+    model_options: dict[str, Any] = field(default_factory=dict)
+    weights: str | None = None
+    objective: Literal["ekd", "joint"] = "ekd"
+    ekd: EKDConfig = field(default_factory=EKDConfig)
+    epochs: int = 30
+    optimizer: Literal["sgd", "adamw"] = "sgd"
+    lr: float | None = None
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    schedule: Literal["cosine", "step"] = "cosine"
+    warmup_epochs: float = 1.0
+    label_smoothing: float = 0.0
+    clip: float | None = None
+    seed: int = 0
+    output: str | None = None
+    resume: str | None = None
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    precision: Literal["32-true", "16-mixed", "bf16-mixed"] = "32-true"
+    compile: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check(self.epochs >= 1, f"epochs must be at least 1, not {self.epochs}")
+        _check(self.lr is None or self.lr > 0, f"lr must be above 0, not {self.lr}")
+        _check(0 <= self.momentum < 1, f"momentum must be in [0, 1), not {self.momentum}")
+        _check(self.weight_decay >= 0, f"weight_decay must be 0 or more, not {self.weight_decay}")
+        _check(self.warmup_epochs >= 0, f"warmup_epochs must be 0 or more, not {self.warmup_epochs}")
+        _check(0 <= self.label_smoothing < 1, f"label_smoothing must be in [0, 1), not {self.label_smoothing}")
+        _check(self.clip is None or self.clip > 0, f"clip must be above 0, not {self.clip}")
+        _check(self.seed >= 0, f"seed must be 0 or more, not {self.seed}")
+
+    @property
+    def subnet_depths(self) -> list[str] | dict[str, tuple[int, ...]]:
+        """The sub-nets as `ddnn.build` takes them."""
+        if isinstance(self.subnets, str):
+            return [name.strip() for name in self.subnets.split(",") if name.strip()]
+        if isinstance(self.subnets, dict):
+            return {name: tuple(depth) for name, depth in self.subnets.items()}
+        return self.subnets
+
+    @property
+    def peak_lr(self) -> float:
+        """The learning rate, where none is given scaled with the batch (Goyal et al., arXiv 1706.02677)."""
+        if self.lr is not None:
+            return self.lr
+        return 0.1 * self.batch_size / 128 if self.optimizer == "sgd" else 1e-3

@@ -74,8 +74,7 @@ class Data:
         self._source, self._config, self._seed, self._given = source, config, seed, spec
         self._decoded: dict[str, Tensor] = {}
         self.channels = spec.channels if spec else source.channels
-        side = _USUAL_SIDE if spec else config.image_size or source.own_side() or _USUAL_SIDE
-        self.size: tuple[int, int] = spec.size if spec else (side, side)
+        self.size = spec.size if spec else _square(config.image_size or source.own_side() or _USUAL_SIDE)
 
     @cached_property
     def spec(self) -> DataSpec:
@@ -149,7 +148,8 @@ class Data:
             augmentation = self._augmentation if training else None
             pixels = self._pixels(name, split)
             return MemoryLoader(pixels, split.label_tensor(), self.spec, order, augmentation, device)
-        transform = training_transform(self.spec, config.augment, self._flip) if training else evaluation_transform(self.spec)
+        transform = (training_transform(self.spec, config.augment, self._flip) if training
+                     else evaluation_transform(self.spec))
         return LargeLoader(split, self.spec, order, transform, config.workers, device)
 
     @property
@@ -162,6 +162,10 @@ class Data:
         augment = self._config.augment
         crop = min(self.size) // 8 if augment.crop is None else augment.crop
         return Augmentation(crop, self._flip, augment.erase)
+
+
+def _square(side: int) -> tuple[int, int]:
+    return side, side
 
 
 def _check_classes(source: Source, spec: DataSpec) -> None:

@@ -115,10 +115,11 @@ def normalise(images: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -
     Returns:
         float32 of the same shape and on the same device.
     """
-    # Columns are made on the host and copied without waiting: three numbers must not stall a GPU.
-    scale = torch.tensor([1 / (255 * s) for s in std]).view(-1, 1, 1).to(images.device, non_blocking=True)
-    shift = torch.tensor([-m / s for m, s in zip(mean, std, strict=True)]).view(-1, 1, 1)
-    return images.float().mul_(scale).add_(shift.to(images.device, non_blocking=True))
+    result = images.float()
+    for channel, (m, s) in enumerate(zip(mean, std, strict=True)):
+        # Plain numbers, not tensors: a copy from the host to a GPU may stall it.
+        result.select(-3, channel).mul_(1 / (255 * s)).sub_(m / s)
+    return result
 
 
 def statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:

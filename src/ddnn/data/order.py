@@ -39,7 +39,7 @@ class EpochOrder:
     def __post_init__(self) -> None:
         rank, processes = self.shard
         if not 0 <= rank < processes:
-            raise DataError(f"The shard must be (rank, number of processes) with 0 <= rank < processes, not {self.shard}")
+            raise DataError(f"A shard is (rank, number of processes) with 0 <= rank < processes, not {self.shard}")
         if self.training and self.images < processes:
             raise DataError(f"{self.images} training images are too few for {processes} processes: "
                             "each needs at least one")

@@ -1,0 +1,96 @@
+"""How good each net of a network is on a data set: all of them in one pass over the images."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from math import sqrt
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torchmetrics.classification import MulticlassAccuracy, MulticlassCalibrationError
+
+from ddnn.errors import DataError
+from ddnn.network import DepthDynamicNetwork
+
+
+@dataclass(frozen=True)
+class Score:
+    """What was measured of one net.
+
+    Args:
+        accuracy: share of images whose most probable class is right, in [0, 1].
+        interval: 95 % confidence interval of the accuracy (Wilson, 1927).
+        nll: mean negative log-likelihood of the labels, in nats.
+        calibration_error: expected calibration error with 15 bins (Guo et al., arXiv 1706.04599).
+        images: how many images were seen.
+    """
+
+    accuracy: float
+    interval: tuple[float, float]
+    nll: float
+    calibration_error: float
+    images: int
+
+
+def evaluate(network: DepthDynamicNetwork, batches: Iterable[tuple[Tensor, Tensor]]) -> dict[str, Score]:
+    """Score every net on labelled images, shallow to deep.
+
+    Args:
+        network: left in the mode it was in.
+        batches: (images, labels) on the network's device.
+
+    Raises:
+        DataError: if there is no batch.
+    """
+    device = next(network.parameters()).device
+    tallies = {name: _Tally(network.num_classes, device) for name in network.names}
+    training = network.training
+    network.eval()
+    with torch.inference_mode():
+        for images, labels in batches:
+            for name, output in network.forward_all(images).items():
+                tallies[name].add(output.logits.float(), labels)
+    network.train(training)
+    return {name: tally.score() for name, tally in tallies.items()}
+
+
+def wilson_interval(right: int, total: int, z: float = 1.96) -> tuple[float, float]:
+    """Confidence interval of a proportion (Wilson, 1927), by default at 95 %.
+
+    >>> [round(bound, 3) for bound in wilson_interval(90, 100)]
+    [0.826, 0.945]
+    """
+    share = right / total
+    centre = share + z * z / (2 * total)
+    margin = z * sqrt(share * (1 - share) / total + z * z / (4 * total * total))
+    scale = 1 + z * z / total
+    return (centre - margin) / scale, (centre + margin) / scale
+
+
+class _Tally:
+    """Sums over the batches of one net, kept on the device."""
+
+    def __init__(self, num_classes: int, device: Any) -> None:
+        self.accuracy = MulticlassAccuracy(num_classes, average="micro").to(device)
+        self.calibration = MulticlassCalibrationError(num_classes, n_bins=15).to(device)
+        self.nll = torch.zeros((), device=device)
+        self.images = 0
+
+    def add(self, logits: Tensor, labels: Tensor) -> None:
+        self.accuracy.update(logits, labels)
+        self.calibration.update(logits.softmax(dim=1), labels)
+        self.nll += functional.cross_entropy(logits, labels, reduction="sum")
+        self.images += len(labels)
+
+    def score(self) -> Score:
+        if not self.images:
+            raise DataError("there is no image to evaluate on")
+        accuracy = float(self.accuracy.compute())
+        return Score(
+            accuracy,
+            wilson_interval(round(accuracy * self.images), self.images),
+            float(self.nll) / self.images,
+            float(self.calibration.compute()),
+            self.images,
+        )

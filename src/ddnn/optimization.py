@@ -1,0 +1,46 @@
+"""The optimizer and the learning-rate schedule of a run, from its configuration."""
+
+from collections.abc import Callable
+from math import cos, pi
+
+from torch import nn, optim
+from torch.optim import Optimizer
+
+from ddnn.config import TrainConfig
+
+
+def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:
+    """All parameters once, in two groups: weights, which decay, and norms, biases and other vectors, which do not.
+
+    He et al., arXiv 1812.01187, section 3.1 ("no bias decay").
+    """
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    decayed = [parameter for parameter in parameters if parameter.ndim > 1]
+    kept = [parameter for parameter in parameters if parameter.ndim <= 1]
+    return [{"params": decayed, "weight_decay": weight_decay}, {"params": kept, "weight_decay": 0.0}]
+
+
+def make_optimizer(model: nn.Module, config: TrainConfig) -> Optimizer:
+    """SGD with Nesterov momentum, or AdamW."""
+    groups = parameter_groups(model, config.weight_decay)
+    if config.optimizer == "adamw":
+        return optim.AdamW(groups, lr=config.peak_lr)
+    return optim.SGD(groups, lr=config.peak_lr, momentum=config.momentum, nesterov=config.momentum > 0)
+
+
+def schedule(config: TrainConfig, steps_per_epoch: int) -> Callable[[int], float]:
+    """The factor on the peak learning rate at each step: a linear warm-up, then a cosine to zero or two steps.
+
+    The cosine is that of SGDR without restarts (Loshchilov and Hutter, arXiv 1608.03983).
+    """
+    warmup = min(config.warmup_epochs, config.epochs / 2) * steps_per_epoch
+    total = config.epochs * steps_per_epoch
+
+    def factor(step: int) -> float:
+        if step < warmup:
+            return (step + 1) / (warmup + 1)
+        if config.schedule == "cosine":
+            return 0.5 * (1 + cos(pi * min(1.0, (step - warmup) / max(1.0, total - warmup))))
+        return 0.1 ** sum(step >= total * share for share in (0.5, 0.75))
+
+    return factor
