@@ -62,7 +62,7 @@ class DataConfig:
     train_images: int | None = None
     validation: float = 0.1
     augment: AugmentConfig = field(default_factory=AugmentConfig)
-    batch_size: int = 128
+    batch_size: int = 64
     workers: int | None = None
 
     def __post_init__(self) -> None:
@@ -120,7 +120,7 @@ class TrainConfig(DataConfig):
         ekd: options of the objective ekd.
         epochs: passes over the training images.
         optimizer: sgd (with Nesterov momentum) or adamw.
-        lr: peak learning rate; None means 0.1 per 128 images for sgd, 0.001 for adamw.
+        lr: peak learning rate; None means 0.1 for sgd, more in proportion for batches above 128, 0.001 for adamw.
         momentum: of sgd.
         weight_decay: of all weights but norms and biases.
         schedule: cosine to zero, or step: a tenth after half and again after three quarters of the epochs.
@@ -141,7 +141,7 @@ class TrainConfig(DataConfig):
     weights: str | None = None
     objective: Literal["ekd", "joint"] = "ekd"
     ekd: EKDConfig = field(default_factory=EKDConfig)
-    epochs: int = 30
+    epochs: int = 20
     optimizer: Literal["sgd", "adamw"] = "sgd"
     lr: float | None = None
     momentum: float = 0.9
@@ -182,4 +182,54 @@ class TrainConfig(DataConfig):
         """The learning rate, where none is given scaled with the batch (Goyal et al., arXiv 1706.02677)."""
         if self.lr is not None:
             return self.lr
-        return 0.1 * self.batch_size / 128 if self.optimizer == "sgd" else 1e-3
+        return 0.1 * max(1.0, self.batch_size / 128) if self.optimizer == "sgd" else 1e-3
+
+
+@dataclass(frozen=True)
+class EvaluateConfig:
+    """What to evaluate a network on.
+
+    Args:
+        data: digits, cifar10, cifar100, folder:PATH or parquet:PATH; None means what the run was trained on.
+        data_root: where cifar10 and cifar100 are, or are downloaded to.
+        batch_size: images in a batch.
+        workers: processes that decode large images; None means one a core, at most 8.
+        device: where to run; auto takes CUDA or MPS if there is one.
+    """
+
+    data: str | None = None
+    data_root: str = "data"
+    batch_size: int = 256
+    workers: int | None = None
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+
+
+@dataclass(frozen=True)
+class ExtractConfig:
+    """Which net to take out, and where to put it.
+
+    Args:
+        subnet: its name; None means the full net.
+        output: the safetensors file, which must not exist; None means NAME.safetensors in this folder.
+    """
+
+    subnet: str | None = None
+    output: str | None = None
+
+
+@dataclass(frozen=True)
+class PredictConfig:
+    """Who predicts, and how much is shown.
+
+    Args:
+        subnet: the name of a net; None means the full net.
+        top: how many classes to show for an image.
+        device: where to run; auto takes CUDA or MPS if there is one.
+    """
+
+    subnet: str | None = None
+    top: int = 5
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+
+    def __post_init__(self) -> None:
+        _check(self.top >= 1, f"top must be at least 1, not {self.top}")

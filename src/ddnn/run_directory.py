@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from ddnn.config import AugmentConfig, EKDConfig, TrainConfig
+from ddnn.config import AugmentConfig, DataConfig, EKDConfig, EvaluateConfig, TrainConfig
 from ddnn.errors import DDNNError, ModelFileError
 from ddnn.storage import write_text
 
@@ -119,3 +119,21 @@ class RunDirectory:
             return []
         with self.metrics.open(newline="") as file:
             return list(csv.DictReader(file))
+
+
+def evaluation_data(path: Path, config: EvaluateConfig) -> DataConfig:
+    """What to evaluate the network at `path` on: what `config` names, else what its run was trained on.
+
+    Raises:
+        DDNNError: if neither is known.
+    """
+    run = RunDirectory(path)
+    if config.data is None and not run.config_file.is_file():
+        raise DDNNError(f"{path} is a saved network, not a run, so it does not say what to evaluate on; give --data")
+    own = DataConfig() if config.data is not None else run.read_config()
+    return DataConfig(
+        data=config.data or own.data,
+        data_root=config.data_root if config.data is not None else own.data_root,
+        batch_size=config.batch_size,
+        workers=config.workers,
+    )

@@ -21,6 +21,7 @@ from torchmetrics.classification import MulticlassAccuracy
 from ddnn.building import build
 from ddnn.config import TrainConfig
 from ddnn.data import Data, open_data
+from ddnn.devices import pick_device
 from ddnn.errors import DDNNError, ModelFileError
 from ddnn.network import DepthDynamicNetwork
 from ddnn.objectives import EKD, Joint, Objective
@@ -214,19 +215,6 @@ def make_objective(config: TrainConfig) -> Objective:
     if config.objective == "joint":
         return Joint(config.label_smoothing)
     return EKD(config.ekd, config.label_smoothing)
-
-
-def pick_device(name: str) -> torch.device:
-    """The device of that name; `auto` is CUDA, else MPS, else the CPU.
-
-    Raises:
-        DDNNError: if this machine has no such device.
-    """
-    present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    found = [device for device, there in present.items() if there]
-    if name != "auto" and name not in found:
-        raise DDNNError(f"device {name} is not available here; available: {', '.join(found)}, auto")
-    return torch.device(found[0] if name == "auto" else name)
 
 
 def _resumed(config: TrainConfig, directory: RunDirectory) -> TrainConfig:

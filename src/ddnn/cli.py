@@ -1,0 +1,195 @@
+"""The command line: it puts the library's pieces together and prints what they give. No logic of its own.
+
+Torch and what stands on it are imported by the command that needs them, so that help and errors come at once.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ddnn import __version__
+from ddnn.command_parser import CommandParser, RecipeFile, UsageError
+from ddnn.config import DataConfig, EvaluateConfig, ExtractConfig, PredictConfig, TrainConfig
+from ddnn.errors import DDNNError
+from ddnn.reports import millions, percent, print_json, print_table
+
+if TYPE_CHECKING:
+    from ddnn.evaluation import Score
+    from ddnn.network import DepthDynamicNetwork
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; gives the exit status: 0, 1 for what could not be done, 2 for what could not be understood."""
+    try:
+        options = _parser().parse_args(arguments)
+        COMMANDS[options.subcommand][1](options[options.subcommand])
+    except DDNNError as error:
+        print(f"ddnn: error: {error}", file=sys.stderr)
+        return 2 if isinstance(error, UsageError) else 1
+    except KeyboardInterrupt:
+        print("ddnn: interrupted; a training run goes on with: ddnn train --resume RUN", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+def _parser() -> CommandParser:
+    parser = CommandParser(prog="ddnn", description=f"One neural network, every depth (version {__version__}).",
+                           version=__version__)
+    commands = parser.add_subcommands(required=True, metavar="COMMAND")
+    for name, (add_options, _, description) in COMMANDS.items():
+        subparser = CommandParser(prog=f"ddnn {name}", description=description)
+        add_options(subparser)
+        subparser.add_argument("--json", action="store_true", help="print the result as JSON, and nothing else")
+        commands.add_subcommand(name, subparser, help=description)
+    return parser
+
+
+def _families_options(parser: CommandParser) -> None:
+    pass
+
+
+def _families(options: Any) -> None:
+    from ddnn.families import REGISTRY
+    from ddnn.profiling import family_costs
+
+    result = {
+        name: {
+            "input": list(family.default_input),
+            "members": {member: {"depth": list(family.members[member]), **asdict(cost)}
+                        for member, cost in family_costs(family).items()},
+        }
+        for name, family in REGISTRY.items()
+    }
+    if options.json:
+        return print_json(result)
+    rows = [
+        (name if number == 0 else "", member, " ".join(map(str, facts["depth"])), millions(facts["parameters"]),
+         millions(facts["macs"]), "x".join(map(str, family["input"])))
+        for name, family in result.items()
+        for number, (member, facts) in enumerate(family["members"].items())
+    ]
+    print_table("Each member lies in the deeper ones of its family, where no stage is shorter",
+                ["family", "member", "depth", "parameters, M", "MACs, M", "input"], rows)
+
+
+def _train_options(parser: CommandParser) -> None:
+    parser.add_argument("--config", action=RecipeFile, help="YAML file, or the name of a shipped recipe")
+    parser.add_class_arguments(TrainConfig)
+
+
+def _train(options: Any) -> None:
+    config = _configured(TrainConfig, options)
+    from ddnn.devices import pick_device
+    from ddnn.evaluation import evaluate
+    from ddnn.storage import write_text
+    from ddnn.training import train
+
+    run = train(config)
+    device = pick_device(run.config.device)
+    scores = evaluate(run.network.to(device), run.data.test(device))
+    result = {"run": str(run.directory.path), "seconds": round(run.seconds, 1), "nets": _as_json(run.network, scores)}
+    write_text(run.directory.results, json.dumps(result, indent=2) + "\n")
+    _show_scores(options, f"{run.directory.path}: {run.config.data} test images, {run.seconds:.1f} s of training", result)
+
+
+def _evaluate_options(parser: CommandParser) -> None:
+    parser.add_argument("run", help="a run directory or a saved network")
+    parser.add_class_arguments(EvaluateConfig)
+
+
+def _evaluate(options: Any) -> None:
+    config = _configured(EvaluateConfig, options)
+    from ddnn.building import load
+    from ddnn.devices import pick_device
+    from ddnn.evaluation import evaluate, open_evaluation_data
+    from ddnn.run_directory import evaluation_data
+
+    device = pick_device(config.device)
+    network = load(options.run)
+    data_config: DataConfig = evaluation_data(Path(options.run), config)
+    data = open_evaluation_data(network, data_config)
+    scores = evaluate(network.to(device), data.test(device))
+    result = {"run": options.run, "data": data_config.data, "nets": _as_json(network, scores)}
+    _show_scores(options, f"{options.run}: {data_config.data} test images", result)
+
+
+def _extract_options(parser: CommandParser) -> None:
+    parser.add_argument("run", help="a run directory or a saved network")
+    parser.add_class_arguments(ExtractConfig)
+
+
+def _extract(options: Any) -> None:
+    config = _configured(ExtractConfig, options)
+    from ddnn.building import load
+    from ddnn.extraction import extract_to_file
+
+    network = load(options.run)
+    name = config.subnet or network.full
+    path = Path(config.output or f"{name}.safetensors")
+    extract_to_file(network, name, path)
+    result = {"subnet": name, "output": str(path), "bytes": path.stat().st_size}
+    if options.json:
+        return print_json(result)
+    print(f"{path}: state dict of {name}, {path.stat().st_size / 1e6:.1f} MB")
+
+
+def _predict_options(parser: CommandParser) -> None:
+    parser.add_argument("run", help="a run directory or a saved network")
+    parser.add_argument("images", nargs="+", metavar="IMAGE", help="image files")
+    parser.add_class_arguments(PredictConfig)
+
+
+def _predict(options: Any) -> None:
+    config = _configured(PredictConfig, options)
+    from ddnn.building import load
+    from ddnn.devices import pick_device
+    from ddnn.prediction import predict
+
+    network = load(options.run).to(pick_device(config.device))
+    predictions = predict(network, options.images, config.subnet, config.top)
+    if options.json:
+        return print_json({"subnet": config.subnet or network.full, "predictions": [asdict(p) for p in predictions]})
+    rows = [
+        (prediction.image if place == 0 else "", label, percent(probability))
+        for prediction in predictions
+        for place, (label, probability) in enumerate(zip(prediction.labels, prediction.probabilities, strict=True))
+    ]
+    print_table(f"{options.run}, {config.subnet or network.full}", ["image", "label", "probability, %"], rows)
+
+
+def _configured(kind: type, options: Any) -> Any:
+    """The dataclass of that kind from the parsed options."""
+    return kind(**{field.name: options[field.name] for field in fields(kind)})
+
+
+def _as_json(network: "DepthDynamicNetwork", scores: "dict[str, Score]") -> dict[str, Any]:
+    return {name: {"depth": list(network.depths[name]), **asdict(score)} for name, score in scores.items()}
+
+
+def _show_scores(options: Any, title: str, result: dict[str, Any]) -> None:
+    if options.json:
+        return print_json(result)
+    rows = [
+        (name, " ".join(map(str, net["depth"])), percent(net["accuracy"]),
+         " to ".join(percent(bound) for bound in net["interval"]), f"{net['nll']:.3f}", percent(net["calibration_error"]))
+        for name, net in result["nets"].items()
+    ]
+    print_table(title, ["net", "depth", "accuracy, %", "95 % interval", "NLL, nats", "calibration error, %"], rows)
+
+
+Options = Callable[[CommandParser], None]
+Command = Callable[[Any], None]
+
+COMMANDS: dict[str, tuple[Options, Command, str]] = {
+    "families": (_families_options, _families, "what nests in what, with parameters and MACs"),
+    "train": (_train_options, _train, "train a network at all its depths"),
+    "evaluate": (_evaluate_options, _evaluate, "accuracy of every sub-net on a data set"),
+    "extract": (_extract_options, _extract, "a sub-net as a stock state dict in a safetensors file"),
+    "predict": (_predict_options, _predict, "labels and probabilities of images, by any sub-net"),
+}

@@ -1,0 +1,33 @@
+"""Results as people and programs read them: tables on a terminal, JSON where it is asked for."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+
+def print_json(result: Mapping[str, Any]) -> None:
+    """The result as JSON on standard output."""
+    print(json.dumps(result, indent=2))
+
+
+def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """A table on standard output; numbers stand right, the first column left."""
+    table = Table(title=title, title_justify="left")
+    for number, column in enumerate(columns):
+        table.add_column(column, justify="right" if number else "left")
+    for row in rows:
+        table.add_row(*(str(cell) for cell in row))
+    Console().print(table)
+
+
+def percent(share: float) -> str:
+    """0.9321 as 93.21."""
+    return f"{100 * share:.2f}"
+
+
+def millions(count: int) -> str:
+    """11689512 as 11.69."""
+    return f"{count / 1e6:.2f}"
