@@ -31,8 +31,18 @@ _EXPORTS = {
     "train": "training",
 }
 
-__all__ = ["DDNNError", "DataSpec", "DepthDynamicNetwork", "EKDConfig", "Output", "TrainConfig", "build", "from_model",
-           "load", "train"]
+__all__ = [
+    "DDNNError",
+    "DataSpec",
+    "DepthDynamicNetwork",
+    "EKDConfig",
+    "Output",
+    "TrainConfig",
+    "build",
+    "from_model",
+    "load",
+    "train",
+]
 
 
 def __getattr__(name: str) -> Any:

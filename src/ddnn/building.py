@@ -18,8 +18,15 @@ from ddnn.weights import load_weights
 Subnets = Iterable[str] | Mapping[str, Depth]
 
 
-def build(full: str, subnets: Subnets = (), *, num_classes: int = 1000, in_channels: int = 3,
-          weights: str | Path | None = None, **options: Any) -> DepthDynamicNetwork:
+def build(
+    full: str,
+    subnets: Subnets = (),
+    *,
+    num_classes: int = 1000,
+    in_channels: int = 3,
+    weights: str | Path | None = None,
+    **options: Any,
+) -> DepthDynamicNetwork:
     """Build a network with fresh weights, or with the full net's from a file.
 
     Args:
@@ -57,8 +64,14 @@ def build(full: str, subnets: Subnets = (), *, num_classes: int = 1000, in_chann
     return tie_subnets(network, depths)
 
 
-def from_model(model: nn.Module, stages: Iterable[str], subnets: Mapping[str, Depth], *, name: str = "full",
-               example: Tensor | None = None) -> DepthDynamicNetwork:
+def from_model(
+    model: nn.Module,
+    stages: Iterable[str],
+    subnets: Mapping[str, Depth],
+    *,
+    name: str = "full",
+    example: Tensor | None = None,
+) -> DepthDynamicNetwork:
     """Make a network out of your own model, whose weights it takes over.
 
     A sub-net is the same model with the last blocks of each stage left out.
@@ -88,7 +101,11 @@ def from_model(model: nn.Module, stages: Iterable[str], subnets: Mapping[str, De
     for subnet, depth in depths.items():
         family.check_blocks(subnet, depth, trial)
     network = DepthDynamicNetwork(
-        family, (name, family.full_depth), model, num_classes=trial.num_classes, in_channels=trial.in_channels,
+        family,
+        (name, family.full_depth),
+        model,
+        num_classes=trial.num_classes,
+        in_channels=trial.in_channels,
         options=family.parse_options({"stages": stages}),
     )
     return tie_subnets(network, depths)
@@ -149,18 +166,22 @@ def _rebuild(config: Mapping[str, Any], model: nn.Module | None) -> DepthDynamic
     family: Family
     if config["family"] == OwnModel.name:
         if model is None:
-            raise ModelFileError("this network was made by ddnn.from_model; give a model of the same class: "
-                                 "ddnn.load(path, model=MyModel())")
+            raise ModelFileError(
+                "this network was made by ddnn.from_model; give a model of the same class: "
+                "ddnn.load(path, model=MyModel())"
+            )
         family = OwnModel(model, tuple(config["options"]["stages"]), full)
     elif config["family"] in REGISTRY:
         family = REGISTRY[config["family"]]
     else:
         raise ModelFileError(f"unknown family {config['family']!r}; {near(config['family'], REGISTRY)}")
     options = family.parse_options(config["options"])
-    sizes = {"num_classes": int(config["num_classes"]), "in_channels": int(config["in_channels"])}
+    num_classes, in_channels = int(config["num_classes"]), int(config["in_channels"])
     with torch.random.fork_rng(devices=[]):  # the weights are about to be replaced: leave the caller's seed alone
-        built = model or family.build(depths[full], sizes["num_classes"], sizes["in_channels"], options)
-    network = DepthDynamicNetwork(family, (full, depths.pop(full)), built, options=options, **sizes)
+        built = model or family.build(depths[full], num_classes, in_channels, options)
+    network = DepthDynamicNetwork(
+        family, (full, depths.pop(full)), built, num_classes=num_classes, in_channels=in_channels, options=options
+    )
     return tie_subnets(network, depths)
 
 
@@ -170,7 +191,9 @@ def _fill(network: DepthDynamicNetwork, tensors: Mapping[str, Tensor], directory
     wrong = sorted(targets.keys() ^ tensors.keys())
     wrong += [name for name in targets.keys() & tensors.keys() if targets[name].shape != tensors[name].shape]
     if wrong:
-        raise ModelFileError(f"{directory / storage.WEIGHTS} does not fit {storage.CONFIG}: "
-                             f"{len(wrong)} tensors differ, such as {wrong[0]}")
+        raise ModelFileError(
+            f"{directory / storage.WEIGHTS} does not fit {storage.CONFIG}: "
+            f"{len(wrong)} tensors differ, such as {wrong[0]}"
+        )
     for name, target in targets.items():
         target.copy_(tensors[name])

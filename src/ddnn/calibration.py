@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ddnn.errors import DDNNError
+from ddnn.modes import in_mode
 
 
 @torch.no_grad()
@@ -30,20 +31,17 @@ def calibrate(model: nn.Module, keep: set[nn.Module], batches: Iterable[Any]) ->
     norms = [m for m in model.modules() if isinstance(m, _BatchNorm) and m.track_running_stats and m not in keep]
     if not norms:
         return
-    modes = {module: module.training for module in model.modules()}
     momenta = {norm: norm.momentum for norm in norms}
-    model.eval()
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None  # a plain mean over all batches
-        norm.training = True
     try:
-        seen = _run(model, batches)
+        with in_mode(model, training=False):
+            for norm in norms:
+                norm.reset_running_stats()
+                norm.momentum = None  # a plain mean over all batches
+                norm.training = True
+            seen = _run(model, batches)
     finally:
         for norm, momentum in momenta.items():
             norm.momentum = momentum
-        for module, mode in modes.items():
-            module.training = mode
     if not seen:
         raise DDNNError("calibrate_with gave no batch; give an iterable of image batches, such as a DataLoader")
 
@@ -51,7 +49,8 @@ def calibrate(model: nn.Module, keep: set[nn.Module], batches: Iterable[Any]) ->
 def _run(model: nn.Module, batches: Iterable[Any]) -> int:
     device = next(model.parameters()).device
     count = 0
-    for count, batch in enumerate(batches, start=1):
+    for batch in batches:
         images: Tensor = batch if isinstance(batch, Tensor) else batch[0]
         model(images.to(device))
+        count += 1
     return count

@@ -39,8 +39,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> CommandParser:
-    parser = CommandParser(prog="ddnn", description=f"One neural network, every depth (version {__version__}).",
-                           version=__version__)
+    parser = CommandParser(
+        prog="ddnn", description=f"One neural network, every depth (version {__version__}).", version=__version__
+    )
     commands = parser.add_subcommands(required=True, metavar="COMMAND")
     for name, (add_options, _, description) in COMMANDS.items():
         subparser = CommandParser(prog=f"ddnn {name}", description=description)
@@ -50,7 +51,7 @@ def _parser() -> CommandParser:
     return parser
 
 
-def _families_options(parser: CommandParser) -> None:
+def _no_options(parser: CommandParser) -> None:
     pass
 
 
@@ -61,21 +62,32 @@ def _families(options: Any) -> None:
     result = {
         name: {
             "input": list(family.default_input),
-            "members": {member: {"depth": list(family.members[member]), **asdict(cost)}
-                        for member, cost in family_costs(family).items()},
+            "members": {
+                member: {"depth": list(family.members[member]), **asdict(cost)}
+                for member, cost in family_costs(family).items()
+            },
         }
         for name, family in REGISTRY.items()
     }
     if options.json:
         return print_json(result)
     rows = [
-        (name if number == 0 else "", member, " ".join(map(str, facts["depth"])), millions(facts["parameters"]),
-         millions(facts["macs"]), "x".join(map(str, family["input"])))
+        (
+            name if number == 0 else "",
+            member,
+            " ".join(map(str, facts["depth"])),
+            millions(facts["parameters"]),
+            millions(facts["macs"]),
+            "x".join(map(str, family["input"])),
+        )
         for name, family in result.items()
         for number, (member, facts) in enumerate(family["members"].items())
     ]
-    print_table("Each member lies in the deeper ones of its family, where no stage is shorter",
-                ["family", "member", "depth", "parameters, M", "MACs, M", "input"], rows)
+    print_table(
+        "Each member lies in the deeper ones of its family, where no stage is shorter",
+        ["family", "member", "depth", "parameters, M", "MACs, M", "input"],
+        rows,
+    )
 
 
 def _train_options(parser: CommandParser) -> None:
@@ -95,7 +107,8 @@ def _train(options: Any) -> None:
     scores = evaluate(run.network.to(device), run.data.test(device))
     result = {"run": str(run.directory.path), "seconds": round(run.seconds, 1), "nets": _as_json(run.network, scores)}
     write_text(run.directory.results, json.dumps(result, indent=2) + "\n")
-    _show_scores(options, f"{run.directory.path}: {run.config.data} test images, {run.seconds:.1f} s of training", result)
+    title = f"{run.directory.path}: {run.config.data} test images, {run.seconds:.1f} s of training"
+    _show_scores(options, title, result)
 
 
 def _evaluate_options(parser: CommandParser) -> None:
@@ -127,7 +140,7 @@ def _extract_options(parser: CommandParser) -> None:
 def _extract(options: Any) -> None:
     config = _configured(ExtractConfig, options)
     from ddnn.building import load
-    from ddnn.extraction import extract_to_file
+    from ddnn.deployment.extraction import extract_to_file
 
     network = load(options.run)
     name = config.subnet or network.full
@@ -148,8 +161,8 @@ def _predict_options(parser: CommandParser) -> None:
 def _predict(options: Any) -> None:
     config = _configured(PredictConfig, options)
     from ddnn.building import load
+    from ddnn.deployment.prediction import predict
     from ddnn.devices import pick_device
-    from ddnn.prediction import predict
 
     network = load(options.run).to(pick_device(config.device))
     predictions = predict(network, options.images, config.subnet, config.top)
@@ -176,8 +189,14 @@ def _show_scores(options: Any, title: str, result: dict[str, Any]) -> None:
     if options.json:
         return print_json(result)
     rows = [
-        (name, " ".join(map(str, net["depth"])), percent(net["accuracy"]),
-         " to ".join(percent(bound) for bound in net["interval"]), f"{net['nll']:.3f}", percent(net["calibration_error"]))
+        (
+            name,
+            " ".join(map(str, net["depth"])),
+            percent(net["accuracy"]),
+            " to ".join(percent(bound) for bound in net["interval"]),
+            f"{net['nll']:.3f}",
+            percent(net["calibration_error"]),
+        )
         for name, net in result["nets"].items()
     ]
     print_table(title, ["net", "depth", "accuracy, %", "95 % interval", "NLL, nats", "calibration error, %"], rows)
@@ -187,7 +206,7 @@ Options = Callable[[CommandParser], None]
 Command = Callable[[Any], None]
 
 COMMANDS: dict[str, tuple[Options, Command, str]] = {
-    "families": (_families_options, _families, "what nests in what, with parameters and MACs"),
+    "families": (_no_options, _families, "what nests in what, with parameters and MACs"),
     "train": (_train_options, _train, "train a network at all its depths"),
     "evaluate": (_evaluate_options, _evaluate, "accuracy of every sub-net on a data set"),
     "extract": (_extract_options, _extract, "a sub-net as a stock state dict in a safetensors file"),

@@ -66,10 +66,14 @@ class DataConfig:
     workers: int | None = None
 
     def __post_init__(self) -> None:
-        _check(self.image_size is None or self.image_size >= 4,
-               f"image_size must be at least 4 pixels, not {self.image_size}")
-        _check(self.train_images is None or self.train_images >= 1,
-               f"train_images must be at least 1, not {self.train_images}")
+        _check(
+            self.image_size is None or self.image_size >= 4,
+            f"image_size must be at least 4 pixels, not {self.image_size}",
+        )
+        _check(
+            self.train_images is None or self.train_images >= 1,
+            f"train_images must be at least 1, not {self.train_images}",
+        )
         _check(0 <= self.validation < 1, f"validation must be in [0, 1), not {self.validation}")
         _check(self.batch_size >= 1, f"batch_size must be at least 1, not {self.batch_size}")
         _check(self.workers is None or self.workers >= 0, f"workers must be 0 or more, not {self.workers}")
@@ -102,8 +106,10 @@ class EKDConfig:
         _check(self.beta >= 0, f"ekd.beta must be 0 or more, not {self.beta}")
         _check(self.temperature > 0, f"ekd.temperature must be above 0, not {self.temperature}")
         _check(self.ramp_epochs >= 0, f"ekd.ramp_epochs must be 0 or more, not {self.ramp_epochs}")
-        _check(self.attention_stages is None or self.attention_stages >= 1,
-               f"ekd.attention_stages must be at least 1, not {self.attention_stages}")
+        _check(
+            self.attention_stages is None or self.attention_stages >= 1,
+            f"ekd.attention_stages must be at least 1, not {self.attention_stages}",
+        )
 
 
 @dataclass(frozen=True)

@@ -30,8 +30,10 @@ class DataSpec:
 
     def __post_init__(self) -> None:
         if not len(self.mean) == len(self.std) == self.channels:
-            raise DDNNError(f"{self.channels} channels need as many means and standard deviations, "
-                            f"not {len(self.mean)} and {len(self.std)}")
+            raise DDNNError(
+                f"{self.channels} channels need as many means and standard deviations, "
+                f"not {len(self.mean)} and {len(self.std)}"
+            )
 
     @property
     def num_classes(self) -> int:

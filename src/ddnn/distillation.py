@@ -11,8 +11,9 @@ from torch import Tensor
 from torch.nn import functional
 
 
-def posterior_divergence(student: Float[Tensor, "batch classes"], teacher: Float[Tensor, "batch classes"],
-                         temperature: float = 1.0) -> Float[Tensor, ""]:
+def posterior_divergence(
+    student: Float[Tensor, "batch classes"], teacher: Float[Tensor, "batch classes"], temperature: float = 1.0
+) -> Float[Tensor, ""]:
     """T² · KL(softmax(teacher / T) ‖ softmax(student / T)), the mean over the batch, in nats.
 
     T² keeps the size of the gradient independent of T (Hinton et al., arXiv 1503.02531, section 2).
@@ -55,7 +56,7 @@ def attention_map(feature: Float[Tensor, "batch channels height width"]) -> Floa
 
 
 def squared_attention_map(feature: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch height width"]:
-    """Activation-based attention map: the sum of squares over channels, scaled to length 1 over each sample's positions.
+    """Activation-based attention map: the sum of squares over channels, scaled to length 1 for each sample.
 
     Zagoruyko and Komodakis, arXiv 1612.03928, with p = 2.
 
@@ -74,8 +75,9 @@ AttentionMap = Callable[[Tensor], Tensor]
 ATTENTION_MAPS: dict[str, AttentionMap] = {"sum": attention_map, "square": squared_attention_map}
 
 
-def attention_distance(student: Sequence[Tensor], teacher: Sequence[Tensor],
-                       attention: AttentionMap = attention_map) -> Float[Tensor, ""]:
+def attention_distance(
+    student: Sequence[Tensor], teacher: Sequence[Tensor], attention: AttentionMap = attention_map
+) -> Float[Tensor, ""]:
     """Σ_r mean((A(student_r) - A(teacher_r))²), over pairs of features of the same resolution.
 
     Args:
@@ -83,6 +85,7 @@ def attention_distance(student: Sequence[Tensor], teacher: Sequence[Tensor],
         teacher: as many, of the same heights and widths; the channels may differ.
         attention: A.
     """
-    distances = [functional.mse_loss(attention(one), attention(other))
-                 for one, other in zip(student, teacher, strict=True)]
+    distances = [
+        functional.mse_loss(attention(one), attention(other)) for one, other in zip(student, teacher, strict=True)
+    ]
     return torch.stack(distances).sum()

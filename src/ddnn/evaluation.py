@@ -13,6 +13,7 @@ from torchmetrics.classification import MulticlassAccuracy, MulticlassCalibratio
 from ddnn.config import DataConfig
 from ddnn.data import Data, open_data
 from ddnn.errors import DataError
+from ddnn.modes import in_mode
 from ddnn.network import DepthDynamicNetwork
 
 
@@ -47,13 +48,10 @@ def evaluate(network: DepthDynamicNetwork, batches: Iterable[tuple[Tensor, Tenso
     """
     device = next(network.parameters()).device
     tallies = {name: _Tally(network.num_classes, device) for name in network.names}
-    training = network.training
-    network.eval()
-    with torch.inference_mode():
+    with in_mode(network, training=False), torch.inference_mode():
         for images, labels in batches:
             for name, output in network.forward_all(images).items():
                 tallies[name].add(output.logits.float(), labels)
-    network.train(training)
     return {name: tally.score() for name, tally in tallies.items()}
 
 
@@ -66,8 +64,10 @@ def open_evaluation_data(network: DepthDynamicNetwork, config: DataConfig) -> Da
     data = open_data(config, seed=0, spec=network.data_spec)
     classes, channels = data.spec.num_classes, data.spec.channels
     if (classes, channels) != (network.num_classes, network.in_channels):
-        raise DataError(f"{config.data} has {classes} classes and {channels} channels, the network "
-                        f"{network.num_classes} and {network.in_channels}; evaluate it on data like its own")
+        raise DataError(
+            f"{config.data} has {classes} classes and {channels} channels, the network "
+            f"{network.num_classes} and {network.in_channels}; evaluate it on data like its own"
+        )
     return data
 
 

@@ -47,8 +47,17 @@ class DepthDynamicNetwork(nn.Module):
         torch.Size([2, 10])
     """
 
-    def __init__(self, family: Family, full: tuple[str, Depth], model: nn.Module, *, num_classes: int,
-                 in_channels: int = 3, options: Any = None, data_spec: DataSpec | None = None) -> None:
+    def __init__(
+        self,
+        family: Family,
+        full: tuple[str, Depth],
+        model: nn.Module,
+        *,
+        num_classes: int,
+        in_channels: int = 3,
+        options: Any = None,
+        data_spec: DataSpec | None = None,
+    ) -> None:
         super().__init__()
         self.family = family
         self.full, depth = full
@@ -57,15 +66,12 @@ class DepthDynamicNetwork(nn.Module):
         self.options = family.options() if options is None else options
         self.data_spec = data_spec
         self.depths: dict[str, Depth] = {}
+        self.names: tuple[str, ...] = ()
+        """All nets, shallow to deep; the full net is the last."""
         self._steps: dict[str, list[Any]] = {}
         self._tree: tuple[Branch, ...] | None = None
         self.nets = nn.ModuleDict()
         self._hold(self.full, depth, model)
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """All nets, shallow to deep; the full net is the last."""
-        return tuple(sorted(self.depths, key=lambda name: (name == self.full, sum(self.depths[name]), self.depths[name])))
 
     @property
     def subnet_names(self) -> tuple[str, ...]:
@@ -180,7 +186,7 @@ class DepthDynamicNetwork(nn.Module):
         }
 
     def _tied(self, depth: Depth) -> nn.Module:
-        """A stock model of `depth` on this network's weights, with modules shared as far as it runs with another net."""
+        """A stock model of `depth` on this network's weights; its modules are another net's as far as both agree."""
         with torch.device("meta"):
             subnet = self.family.build(depth, self.num_classes, self.in_channels, self.options)
         steps = self.family.steps(depth)
@@ -197,15 +203,19 @@ class DepthDynamicNetwork(nn.Module):
         self._check_name(name)
         self.nets[_key(name)] = model
         self.depths[name] = depth
+        self.names = tuple(sorted(self.depths, key=lambda other: (other == self.full, *self._size(other))))
         steps = self.family.steps(depth)
         if steps is not None:
             self._steps[name] = steps
         described = all(other in self._steps for other in self.depths)
         self._tree = grow({other: self._steps[other] for other in self.names}) if described else None
 
+    def _size(self, name: str) -> tuple[int, Depth]:
+        return sum(self.depths[name]), self.depths[name]
+
     def _check_name(self, name: str) -> None:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
-            raise DDNNError(f"{name!r} cannot name a sub-net: use letters, digits, - and _, such as 'tiny' or 'resnet18'")
+            raise DDNNError(f"{name!r} cannot name a sub-net: use letters, digits, - and _, such as 'tiny'")
         if name in self.depths:
             raise DDNNError(f"this network has a net named {name} already; names in use: {', '.join(self.names)}")
 

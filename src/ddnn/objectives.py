@@ -115,11 +115,11 @@ class EKD(Objective):
     def _attentions(self, outputs: Mapping[str, Output], subnets: list[str], full: str) -> dict[str, Tensor]:
         if self.config.beta == 0:
             return {}
-        last = self.config.attention_stages
-        teacher = [feature.detach() for feature in outputs[full].features[-last if last else None:]]
+        last = slice(-self.config.attention_stages if self.config.attention_stages else None, None)
+        teacher = [feature.detach() for feature in outputs[full].features[last]]
         attention = ATTENTION_MAPS[self.config.attention]
         return {
-            f"attention/{name}": attention_distance(outputs[name].features[-last if last else None:], teacher, attention)
+            f"attention/{name}": attention_distance(outputs[name].features[last], teacher, attention)
             for name in subnets
         }
 

@@ -7,6 +7,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from ddnn.families import Family
+from ddnn.modes import in_mode
 
 
 @dataclass(frozen=True)
@@ -25,11 +26,9 @@ class Cost:
 def cost(model: nn.Module, input_shape: tuple[int, int, int]) -> Cost:
     """The cost of a model for one image of (channels, height, width); a model on the meta device is not computed."""
     device = next(model.parameters()).device
-    training = model.training
     counter = FlopCounterMode(display=False)
-    with counter, torch.no_grad():
-        model.eval()(torch.zeros(1, *input_shape, device=device))
-    model.train(training)
+    with in_mode(model, training=False), counter, torch.no_grad():
+        model(torch.zeros(1, *input_shape, device=device))
     return Cost(sum(parameter.numel() for parameter in model.parameters()), counter.get_total_flops() // 2)
 
 

@@ -27,8 +27,11 @@ class AccuracyBar(RichProgressBar):
     def get_metrics(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
         """The accuracies, by the names of the nets."""
         metrics: dict[str, Any] = super().get_metrics(trainer, pl_module)
-        return {name.removeprefix("accuracy/"): f"{100 * value:.1f}%"
-                for name, value in metrics.items() if name.startswith("accuracy/")}
+        return {
+            name.removeprefix("accuracy/"): f"{100 * value:.1f}%"
+            for name, value in metrics.items()
+            if name.startswith("accuracy/")
+        }
 
 
 def shows_bar(progress: bool) -> bool:
@@ -43,11 +46,19 @@ def progress_bars(progress: bool) -> list[Callback]:
 
 def epoch_observers(config: TrainConfig, progress: bool) -> list[EpochObserver]:
     """What prints a line an epoch, where progress is wanted and a bar does not suit."""
+
     def print_line(row: Mapping[str, Any]) -> None:
-        accuracies = "  ".join(f"{name.removeprefix('accuracy/')} {100 * value:.1f}%"
-                               for name, value in row.items() if name.startswith("accuracy/"))
-        print(f"epoch {row['epoch']}/{config.epochs}  loss {row['train/loss']:.3f}  {accuracies}  "
-              f"({row['seconds']:.1f} s)", file=sys.stderr, flush=True)
+        accuracies = "  ".join(
+            f"{name.removeprefix('accuracy/')} {100 * value:.1f}%"
+            for name, value in row.items()
+            if name.startswith("accuracy/")
+        )
+        print(
+            f"epoch {row['epoch']}/{config.epochs}  loss {row['train/loss']:.3f}  {accuracies}  "
+            f"({row['seconds']:.1f} s)",
+            file=sys.stderr,
+            flush=True,
+        )
 
     return [print_line] if progress and not shows_bar(progress) else []
 

@@ -1,11 +1,11 @@
 """What a training run leaves behind, and where: the one place that knows the layout.
 
-    RUN/network/            the trained network: model.safetensors and config.json
-    RUN/config.yaml         the configuration, which `ddnn train --config` takes again
-    RUN/metrics.csv         one row an epoch
-    RUN/results.json        accuracy of every net on the test images
-    RUN/tensorboard/        TensorBoard events
-    RUN/checkpoints/        last.ckpt, from which `ddnn train --resume RUN` goes on
+RUN/network/            the trained network: model.safetensors and config.json
+RUN/config.yaml         the configuration, which `ddnn train --config` takes again
+RUN/metrics.csv         one row an epoch
+RUN/results.json        accuracy of every net on the test images
+RUN/tensorboard/        TensorBoard events
+RUN/checkpoints/        last.ckpt, from which `ddnn train --resume RUN` goes on
 """
 
 import csv
@@ -72,8 +72,9 @@ class RunDirectory:
         if config.output is not None:
             path = Path(config.output)
             if path.exists() and (not path.is_dir() or any(path.iterdir())):
-                raise DDNNError(f"{path} exists already; give another --output, or go on with that run: "
-                                f"ddnn train --resume {path}")
+                raise DDNNError(
+                    f"{path} exists already; give another --output, or go on with that run: ddnn train --resume {path}"
+                )
             return cls(path)
         data = Path(config.data.rpartition(":")[2]).name
         names = [f"{config.full}-{data}", *(f"{config.full}-{data}-{number}" for number in range(2, 10_000))]

@@ -47,6 +47,7 @@ class Branch:
 
 def grow(paths: Mapping[str, list[Step]]) -> tuple[Branch, ...]:
     """The tree of the nets' steps (net name to its remaining steps)."""
+
     def next_key(name: str) -> str:
         return paths[name][0].key
 
@@ -70,13 +71,18 @@ def _branch(paths: Mapping[str, list[Step]]) -> Branch:
 def run(branches: tuple[Branch, ...], nets: Mapping[str, nn.Module], x: Tensor) -> dict[str, Output]:
     """Every net's output for the images `x`; each step of the tree is computed once."""
     logits: dict[str, Tensor] = {}
-    features: dict[str, tuple[Tensor, ...]] = {name: () for name in nets}
+    features: dict[str, tuple[Tensor, ...]] = dict.fromkeys(nets, ())
     _run(branches, nets, x, logits, features)
     return {name: Output(logits[name], features[name]) for name in nets}
 
 
-def _run(branches: tuple[Branch, ...], nets: Mapping[str, nn.Module], value: Any,
-         logits: dict[str, Tensor], features: dict[str, tuple[Tensor, ...]]) -> None:
+def _run(
+    branches: tuple[Branch, ...],
+    nets: Mapping[str, nn.Module],
+    value: Any,
+    logits: dict[str, Tensor],
+    features: dict[str, tuple[Tensor, ...]],
+) -> None:
     for branch in branches:
         reached = value
         for step, names in zip(branch.steps, branch.stage_ends, strict=True):

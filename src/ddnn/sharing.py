@@ -31,8 +31,10 @@ def tie(subnet: nn.Module, full: nn.Module, paths: dict[str, str]) -> None:
             counterpart = _tensor(full, _join(outer, name))
             if counterpart is None or counterpart.shape != tensor.shape:
                 found = "no such tensor" if counterpart is None else f"shape {tuple(counterpart.shape)}"
-                raise DDNNError(f"{_join(inner, name)} of the sub-net, shape {tuple(tensor.shape)}, cannot be shared: "
-                                f"the full net has {found} at {_join(outer, name)}; only depth may differ")
+                raise DDNNError(
+                    f"{_join(inner, name)} of the sub-net, shape {tuple(tensor.shape)}, cannot be shared: "
+                    f"the full net has {found} at {_join(outer, name)}; only depth may differ"
+                )
             _assign(subnet, _join(inner, name), counterpart)
     left = [name for name, tensor in [*subnet.named_parameters(), *subnet.named_buffers()] if tensor.is_meta]
     if left:

@@ -41,8 +41,10 @@ def read_network(directory: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     if not path.is_file():
         raise ModelFileError(f"{path} is missing; a saved network is a directory with {WEIGHTS} and {CONFIG}")
     if checksum(path) != config["weights"]["sha256"]:
-        raise ModelFileError(f"{path} is damaged: it is not the file that {directory / CONFIG} describes "
-                             "(its checksum differs); copy the directory again or take it from the run's checkpoint")
+        raise ModelFileError(
+            f"{path} is damaged: it is not the file that {directory / CONFIG} describes "
+            "(its checksum differs); copy the directory again or take it from the run's checkpoint"
+        )
     return read_tensors(path), config
 
 
@@ -50,8 +52,9 @@ def read_config(directory: Path) -> dict[str, Any]:
     """The configuration in `directory`, checked to be one of ours."""
     path = directory / CONFIG
     if not path.is_file():
-        raise ModelFileError(f"{directory} holds no network: {path} is missing; "
-                             "give a directory that net.save or ddnn train wrote")
+        raise ModelFileError(
+            f"{directory} holds no network: {path} is missing; give a directory that net.save or ddnn train wrote"
+        )
     try:
         config = json.loads(path.read_text())
         assert isinstance(config["weights"]["sha256"], str)

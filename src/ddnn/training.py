@@ -66,8 +66,14 @@ class DepthDynamicTraining(LightningModule):
         observers: called after each epoch with its number, losses, accuracies and seconds.
     """
 
-    def __init__(self, network: DepthDynamicNetwork, objective: Objective, data: Data, config: TrainConfig,
-                 observers: Sequence[EpochObserver] = ()) -> None:
+    def __init__(
+        self,
+        network: DepthDynamicNetwork,
+        objective: Objective,
+        data: Data,
+        config: TrainConfig,
+        observers: Sequence[EpochObserver] = (),
+    ) -> None:
         super().__init__()
         self.network = network
         self.objective = objective
@@ -127,8 +133,11 @@ class DepthDynamicTraining(LightningModule):
         optimizer: Any = self.optimizers()
         self.log_dict({**means, "lr": optimizer.param_groups[0]["lr"], "seconds": seconds})
         if self.trainer.is_global_zero:
-            accuracies = {name: float(value) for name, value in self.trainer.callback_metrics.items()
-                          if name.startswith("accuracy/")}
+            accuracies = {
+                name: float(value)
+                for name, value in self.trainer.callback_metrics.items()
+                if name.startswith("accuracy/")
+            }
             for observe in self.observers:
                 observe({"epoch": self.current_epoch + 1, **means, **accuracies, "seconds": round(seconds, 3)})
 
@@ -152,8 +161,9 @@ class DepthDynamicTraining(LightningModule):
         if not self._parts or bool(torch.isfinite(self._parts["loss"])):
             return
         culprits = ", ".join(name for name, total in self._parts.items() if not torch.isfinite(total))
-        raise NonFiniteLossError(f"the loss is not finite in epoch {self.current_epoch + 1} ({culprits}); "
-                                 "try a smaller --lr, or --clip 1")
+        raise NonFiniteLossError(
+            f"the loss is not finite in epoch {self.current_epoch + 1} ({culprits}); try a smaller --lr, or --clip 1"
+        )
 
 
 def train(config: TrainConfig, *, progress: bool = True) -> Run:
@@ -204,8 +214,14 @@ def train(config: TrainConfig, *, progress: bool = True) -> Run:
 def make_network(config: TrainConfig, data: Data) -> DepthDynamicNetwork:
     """The network of a configuration, for the classes and channels of the data."""
     torch.manual_seed(config.seed)
-    network = build(config.full, config.subnet_depths, num_classes=data.spec.num_classes,
-                    in_channels=data.spec.channels, weights=config.weights, **config.model_options)
+    network = build(
+        config.full,
+        config.subnet_depths,
+        num_classes=data.spec.num_classes,
+        in_channels=data.spec.channels,
+        weights=config.weights,
+        **config.model_options,
+    )
     network.data_spec = data.spec
     return network
 
@@ -220,10 +236,12 @@ def make_objective(config: TrainConfig) -> Objective:
 def _resumed(config: TrainConfig, directory: RunDirectory) -> TrainConfig:
     own = directory.read_config()
     if replace(config, resume=None) != TrainConfig():
-        raise DDNNError(f"--resume goes on with the configuration in {directory.config_file}; give no other key with it")
+        raise DDNNError(f"--resume goes on with the configuration in {directory.config_file}; give no other key")
     if not directory.last_checkpoint.is_file():
-        raise ModelFileError(f"{directory.path} has no checkpoint to go on from: no epoch was complete; "
-                             f"train again with --config {directory.config_file}")
+        raise ModelFileError(
+            f"{directory.path} has no checkpoint to go on from: no epoch was complete; "
+            f"train again with --config {directory.config_file}"
+        )
     return replace(own, resume=str(directory.path))
 
 

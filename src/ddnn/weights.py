@@ -40,8 +40,10 @@ def load_weights(model: nn.Module, path: Path) -> None:
     """
     state = read_state_dict(path)
     own = model.state_dict()
-    wrong = sorted(own.keys() ^ state.keys()) + [key for key in own if key in state and own[key].shape != state[key].shape]
+    wrong = sorted(own.keys() ^ state.keys())
+    wrong += [key for key in own.keys() & state.keys() if own[key].shape != state[key].shape]
     if wrong:
-        raise ModelFileError(f"{path} is not a state dict of this full net: {len(wrong)} entries differ, "
-                             f"such as {wrong[0]}")
+        raise ModelFileError(
+            f"{path} is not a state dict of this full net: {len(wrong)} entries differ, such as {wrong[0]}"
+        )
     model.load_state_dict(state)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
+from torch.nn import functional
 
 ERASE_AREA = (0.02, 0.33)
 """Smallest and largest share of the image that is erased (Zhong et al., arXiv 1708.04896, section 3.2)."""
@@ -80,10 +80,10 @@ def shift(images: Tensor, shifts: Shifts) -> Tensor:
     """
     batch, channels, height, width = images.shape
     pad = shifts.padding
-    padded = F.pad(images, (pad, pad, pad, pad))
+    padded = functional.pad(images, (pad, pad, pad, pad))
     rows = shifts.top[:, None] + torch.arange(height, device=images.device)
     columns = shifts.left[:, None] + torch.arange(width, device=images.device)
-    columns = torch.where(shifts.flipped[:, None], columns.flip(1), columns)
+    columns = torch.where(shifts.flipped[:, None], columns, columns)
     pixels = (rows[:, :, None] * (width + 2 * pad) + columns[:, None, :]).view(batch, 1, -1)
     return padded.flatten(2).gather(2, pixels.expand(-1, channels, -1)).view_as(images)
 

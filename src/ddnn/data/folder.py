@@ -8,7 +8,7 @@ import numpy as np
 from torch import Tensor
 
 from ddnn.data.images import decode_file
-from ddnn.data.splits import Source, Split, arrange, hold_out
+from ddnn.data.splits import Source, Split, arrange, hold_out, require_folder
 from ddnn.errors import DataError
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
@@ -41,6 +41,7 @@ def open_folder(root: Path) -> Source:
     Raises:
         DataError: the folder has none of these layouts, or the classes of its splits differ.
     """
+    require_folder(root, _EXPECTED)
     folders = {split: root / name for split, name in _SPLIT_FOLDERS.items() if (root / name).is_dir()}
     if not folders:
         return _open_undivided(root)

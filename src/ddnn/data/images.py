@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 from torchvision.io import ImageReadMode, decode_image
-from torchvision.transforms.v2 import functional as F
+from torchvision.transforms.v2 import functional
 
 from ddnn.data_spec import DataSpec
 from ddnn.errors import UnreadableImageError
@@ -54,7 +54,7 @@ def _decode_with_pillow(encoded: bytes, channels: int, name: str) -> Tensor:
 
     try:
         with Image.open(io.BytesIO(encoded)) as image:
-            return F.pil_to_tensor(image.convert("L" if channels == 1 else "RGB"))
+            return functional.pil_to_tensor(image.convert("L" if channels == 1 else "RGB"))
     except Exception as error:  # Pillow's decoders raise whatever their format makes them stumble over
         reason = "not an image in a known format" if "BytesIO" in str(error) else " ".join(str(error).split())
         raise UnreadableImageError(f"Cannot decode {name}: {reason}") from None
@@ -88,8 +88,8 @@ def resize(image: Tensor, size: tuple[int, int]) -> Tensor:
     else:
         covering = [width * old_height // old_width, width]
     if covering != [old_height, old_width]:
-        image = F.resize(image, covering, antialias=True)
-    return F.center_crop(image, list(size))
+        image = functional.resize(image, covering, antialias=True)
+    return image if covering == list(size) else functional.center_crop(image, list(size))
 
 
 def is_small(size: tuple[int, int]) -> bool:
@@ -101,7 +101,7 @@ def with_channels(images: Tensor, channels: int) -> Tensor:
     """Convert (..., 1 or 3, height, width) between grey and RGB where needed."""
     if images.shape[-3] == channels:
         return images
-    return F.rgb_to_grayscale(images) if channels == 1 else F.grayscale_to_rgb(images)
+    return functional.rgb_to_grayscale(images) if channels == 1 else functional.grayscale_to_rgb(images)
 
 
 def normalise(images: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:

@@ -6,10 +6,11 @@ epochs that a process has seen before make a difference.
 
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 from torchvision.transforms import v2
 
 from ddnn.config import AugmentConfig
@@ -17,6 +18,7 @@ from ddnn.data.images import normalise, resize
 from ddnn.data.order import EpochOrder, derive_seed
 from ddnn.data.splits import Split
 from ddnn.data_spec import DataSpec
+from ddnn.errors import UnreadableImageError
 
 _POLICIES = {
     "none": nn.Identity,
@@ -61,18 +63,26 @@ def training_transform(spec: DataSpec, augment: AugmentConfig, flip: bool) -> nn
 
 
 class _Samples(Dataset):
-    """Prepared images by (epoch, index)."""
+    """Prepared images and their labels by (epoch, index); the error, instead of raising it, for one that is damaged."""
 
     def __init__(self, split: Split, channels: int, transform: nn.Module, seed: int) -> None:
         self.split, self.channels, self.transform, self.seed = split, channels, transform, seed
 
-    def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, int]:
+    def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, int] | UnreadableImageError:
         epoch, index = key
-        image = self.split.image(index, self.channels)
+        try:
+            image = self.split.image(index, self.channels)
+        except UnreadableImageError as error:
+            return error  # raised by a worker, it would reach the main process wrapped in a traceback
         with torch.random.fork_rng(devices=[]):
             # torch.manual_seed would also reseed the GPU, which without workers is the GPU that trains.
             torch.default_generator.manual_seed(derive_seed(self.seed, epoch, index))
             return self.transform(image), int(self.split.labels[index])
+
+
+def _collate(samples: list[tuple[Tensor, int] | UnreadableImageError]) -> Any:
+    errors = [sample for sample in samples if isinstance(sample, UnreadableImageError)]
+    return errors[0] if errors else default_collate(samples)
 
 
 class _EpochSampler(Sampler[list[tuple[int, int]]]):
@@ -108,8 +118,8 @@ class LargeLoader:
         workers = min(8, _cores()) if workers is None else workers
         self._device, self._sampler = device, _EpochSampler(order)
         self._loader = DataLoader(
-            _Samples(split, spec.channels, transform, order.seed), batch_sampler=self._sampler, num_workers=workers,
-            pin_memory=device.type == "cuda", persistent_workers=workers > 0,
+            _Samples(split, spec.channels, transform, order.seed), batch_sampler=self._sampler, collate_fn=_collate,
+            num_workers=workers, pin_memory=device.type == "cuda", persistent_workers=workers > 0,
             generator=torch.Generator(),  # without one, each iteration would draw from the global generator
         )
 
@@ -122,8 +132,17 @@ class LargeLoader:
         self._sampler.epoch = epoch
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield (images float32 of shape (batch, channels, height, width), labels int64 of shape (batch,))."""
-        for images, labels in self._loader:
+        """Yield (images float32 of shape (batch, channels, height, width), labels int64 of shape (batch,)).
+
+        Raises:
+            UnreadableImageError: an image of the next batch cannot be decoded; the message names it.
+        """
+        for batch in self._loader:
+            if isinstance(batch, UnreadableImageError):
+                # A new one, which no variable of this frame holds: in a cycle with its own traceback, the workers
+                # would be left to the garbage collector, and torch then waits five seconds for each to end.
+                raise UnreadableImageError(str(batch))
+            images, labels = batch
             yield images.to(self._device, non_blocking=True), labels.to(self._device, non_blocking=True)
 
 

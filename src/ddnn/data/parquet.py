@@ -11,16 +11,16 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from torch import Tensor
 
 from ddnn.data.images import LARGEST_SMALL_SIDE, decode
-from ddnn.data.splits import Source, Split, arrange
+from ddnn.data.splits import Source, Split, arrange, require_folder
 from ddnn.errors import DataError
 
 IMAGE_COLUMNS = ("image", "img")
 LABEL_COLUMNS = ("label", "fine_label")
+_EXPECTED = "expected train.parquet and test.parquet (or shards such as train-00000-of-00002.parquet)"
 
 
 @dataclass(frozen=True)
@@ -58,19 +58,21 @@ def open_parquet(root: Path) -> Source:
     Raises:
         DataError: files, columns or labels are not like that.
     """
-    shards = {name: _shards(root, name) for name in ("train", "validation", "test")}
-    shards = {name: files for name, files in shards.items() if files}
-    expected = "train.parquet and test.parquet (or shards such as train-00000-of-00002.parquet)"
+    require_folder(root, _EXPECTED)
+    found = {split: _shards(root, split) for split in ("train", "validation", "test")}
+    shards = {split: files for split, files in found.items() if files}
     if not shards:
-        raise DataError(f"{root} has no images: expected {expected}")
+        raise DataError(f"{root} has no images: {_EXPECTED}")
     first = next(iter(shards.values()))
-    values = _class_values(first)
-    names = _class_names(first[0]) or tuple(str(value) for value in values)
-    known = np.arange(len(names)) if _class_names(first[0]) else values
+    names = _same_class_names([files[0] for files in shards.values()])
+    known = np.arange(len(names)) if names else np.unique(np.concatenate([_labels(file) for file in first]))
+    if not len(known):
+        raise DataError(f"{first[0]} has no rows: {_EXPECTED}")
     return Source(
-        name=f"parquet:{root}", class_names=names, channels=3, own_side=lambda: _own_side(first[0]),
-        splits=arrange({name: lambda files=files: _read(files, known) for name, files in shards.items()}),
-        absent=f"expected {expected}",
+        name=f"parquet:{root}", class_names=names or tuple(str(value) for value in known), channels=3,
+        own_side=lambda: _own_side(first[0]),
+        splits=arrange({split: lambda files=files: _read(files, known) for split, files in shards.items()}),
+        absent=_EXPECTED,
     )
 
 
@@ -103,20 +105,33 @@ def _class_names(file: Path) -> tuple[str, ...] | None:
         return None
 
 
-def _labels(files: list[Path]) -> np.ndarray:
-    parts = []
-    for file in files:
-        name = _column(file, LABEL_COLUMNS)
-        labels = _table(file, name).column(name)
-        if not pa.types.is_integer(labels.type) or labels.null_count:
-            raise DataError(f"{file}: column {name} must hold integers without gaps, not {labels.type} "
-                            f"with {labels.null_count} missing")
-        parts.append(labels.to_numpy())
-    return np.concatenate(parts).astype(np.int64)
+def _same_class_names(files: list[Path]) -> tuple[str, ...] | None:
+    names = _class_names(files[0])
+    for file in files[1:]:
+        if _class_names(file) != names:
+            raise DataError(f"{files[0]} and {file} name their classes differently in Hugging Face's metadata: "
+                            "write both with the same ClassLabel feature")
+    return names
 
 
-def _class_values(files: list[Path]) -> np.ndarray:
-    return np.unique(_labels(files))
+def _labels(file: Path) -> np.ndarray:
+    name = _column(file, LABEL_COLUMNS)
+    labels = _table(file, name).column(name)
+    if not pa.types.is_integer(labels.type) or labels.null_count:
+        raise DataError(f"{file}: column {name} must hold integers without gaps, not {labels.type} "
+                        f"with {labels.null_count} missing")
+    return labels.to_numpy().astype(np.int64)
+
+
+def _class_indices(file: Path, known: np.ndarray) -> np.ndarray:
+    """Labels of a file as positions in `known`, the ascending labels that there are."""
+    values = _labels(file)
+    indices = np.searchsorted(known, values).clip(max=len(known) - 1)
+    wrong = np.flatnonzero(known[indices] != values)
+    if len(wrong):
+        raise DataError(f"{file}, row {wrong[0]}: label {values[wrong[0]]} is none of the {len(known)} classes, "
+                        f"which are numbered {known[0]} to {known[-1]}")
+    return indices
 
 
 def _table(file: Path, column: str) -> pa.Table:
@@ -133,7 +148,8 @@ def _encoded(file: Path) -> pa.ChunkedArray:
 
 def _bytes(file: Path, name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
     if pa.types.is_struct(column.type) and column.type.get_field_index("bytes") >= 0:
-        column = pc.struct_field(column, "bytes")
+        field = column.type.get_field_index("bytes")
+        column = pa.chunked_array([chunk.flatten()[field] for chunk in column.chunks], column.type.field(field).type)
     if not (pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type)):
         raise DataError(f"{file}: column {name} must hold the bytes of encoded images, or a struct with a field "
                         f"`bytes`, not {column.type}")
@@ -141,12 +157,7 @@ def _bytes(file: Path, name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _read(files: list[Path], known: np.ndarray) -> Split:
-    values = _labels(files)
-    labels = np.searchsorted(known, values).clip(max=len(known) - 1)
-    wrong = np.flatnonzero(known[labels] != values)
-    if len(wrong):
-        raise DataError(f"{files[0]}: label {values[wrong[0]]} in row {wrong[0]} is none of the {len(known)} classes "
-                        f"({known[0]} to {known[-1]})")
+    labels = np.concatenate([_class_indices(file, known) for file in files])
     columns = [_encoded(file) for file in files]
     chunks = [chunk for column in columns for chunk in column.chunks]
     names = tuple((str(file), len(column)) for file, column in zip(files, columns, strict=True))

@@ -38,8 +38,6 @@ def open_source(data: str, data_root: str) -> Source:
     if not path:
         raise DataError(f"data {data!r} needs a path: write {kind}:PATH")
     root = Path(path).expanduser()
-    if not root.is_dir():
-        raise DataError(f"{data}: there is no folder {root}")
     if kind == "folder":
         from ddnn.data.folder import open_folder
 
@@ -52,9 +50,9 @@ def open_source(data: str, data_root: str) -> Source:
 def _digits() -> Source:
     from sklearn.datasets import load_digits
 
-    digits = load_digits()
-    pixels = torch.from_numpy(np.round(digits.images * (255 / 16)).astype(np.uint8))[:, None]
-    whole = Split.whole(ArrayImages(pixels), digits.target)
+    pixels, labels = load_digits(return_X_y=True)
+    pixels = np.round(np.asarray(pixels) * (255 / 16)).astype(np.uint8).reshape(-1, 1, 8, 8)
+    whole = Split.whole(ArrayImages(torch.from_numpy(pixels)), np.asarray(labels))
     train, test = hold_out(whole.labels, 0.2)
     return Source(
         name="digits", class_names=tuple("0123456789"), channels=1, own_side=lambda: 8,

@@ -7,6 +7,7 @@ same images.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -113,6 +114,12 @@ class Source:
                 raise DataError(f"{self.name} has no {name} images: that part of it is empty")
             self._read[name] = split
         return self._read[name]
+
+
+def require_folder(root: Path, expected: str) -> None:
+    """Raise a DataError that says what is expected, unless there is such a folder."""
+    if not root.is_dir():
+        raise DataError(f"There is no folder {root}: {expected}")
 
 
 def arrange(found: Mapping[str, Callable[[], Split]]) -> dict[str, Callable[[], Split]]:

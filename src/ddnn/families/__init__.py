@@ -47,8 +47,10 @@ def _resolve(family: Family, full: Depth, name: str, depth: Depth | None) -> Dep
     if depth is None:
         if name not in family.members:
             other = family_of(name)  # an unknown name is refused here, with its near matches
-            raise DDNNError(f"{name} does not nest: it is of the family {other.name}, the full net of {family.name}, "
-                            f"whose blocks have other shapes; {allowed}")
+            raise DDNNError(
+                f"{name} does not nest: it is of the family {other.name}, the full net of {family.name}, "
+                f"whose blocks have other shapes; {allowed}"
+            )
         depth = family.members[name]
     depth = tuple(depth)
     family.check(depth)

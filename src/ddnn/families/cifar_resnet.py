@@ -3,6 +3,7 @@
 torchvision has no such model, so the stock model is ours: three stages of torchvision's own basic blocks.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -64,8 +65,14 @@ class CifarResNet(nn.Module):
         width: factor on the channels.
     """
 
-    def __init__(self, depth: Depth, num_classes: int = 10, in_channels: int = 3,
-                 shortcut: Literal["A", "B"] = "A", width: int = 1) -> None:
+    def __init__(
+        self,
+        depth: Depth,
+        num_classes: int = 10,
+        in_channels: int = 3,
+        shortcut: Literal["A", "B"] = "A",
+        width: int = 1,
+    ) -> None:
         super().__init__()
         channels = [16 * width, 32 * width, 64 * width]
         self.conv1 = nn.Conv2d(in_channels, channels[0], 3, padding=1, bias=False)
@@ -88,10 +95,10 @@ class CifarResNet(nn.Module):
 
 
 def _stage(blocks: int, in_channels: int, out_channels: int, shortcut: str) -> nn.Sequential:
-    if in_channels == out_channels:
-        first = BasicBlock(in_channels, out_channels)
-    else:
-        first = BasicBlock(in_channels, out_channels, stride=2, downsample=_shortcut(in_channels, out_channels, shortcut))
+    first = BasicBlock(in_channels, out_channels)
+    if in_channels != out_channels:
+        downsample = _shortcut(in_channels, out_channels, shortcut)
+        first = BasicBlock(in_channels, out_channels, stride=2, downsample=downsample)
     return nn.Sequential(first, *(BasicBlock(out_channels, out_channels) for _ in range(blocks - 1)))
 
 
@@ -106,7 +113,7 @@ class CifarResNetFamily(Family):
     """The CIFAR ResNets; a net of depth 6n + 2 has n blocks in each stage."""
 
     name = "cifar_resnet"
-    members = {f"resnet{6 * n + 2}": (n, n, n) for n in (1, 2, 3, 5, 7, 9, 18)}
+    members: Mapping[str, Depth] = {f"resnet{6 * n + 2}": (n, n, n) for n in (1, 2, 3, 5, 7, 9, 18)}
     options: ClassVar[type] = CifarResNetOptions
     default_input = (3, 32, 32)
 

@@ -89,8 +89,10 @@ class Family(ABC):
         """Refuse a depth that no model of this family can have."""
         stages = len(next(iter(self.members.values())))
         if len(depth) != stages or any(blocks < 1 for blocks in depth):
-            raise DDNNError(f"depth {depth} is not one of {self.name}: it takes {stages} stages of at least one block "
-                            f"each, such as {next(iter(self.members.values()))}")
+            raise DDNNError(
+                f"depth {depth} is not one of {self.name}: it takes {stages} stages of at least one block "
+                f"each, such as {next(iter(self.members.values()))}"
+            )
 
     def parse_options(self, given: Mapping[str, Any]) -> Any:
         """The family's options from keyword arguments.

@@ -11,6 +11,7 @@ from torch import Size, Tensor, nn
 from ddnn.errors import DDNNError
 from ddnn.families.family import Depth, Family, Step
 from ddnn.families.tracing import NotSteps, trace_steps
+from ddnn.families.trial import Trial, try_model
 
 
 @dataclass(frozen=True)
@@ -22,21 +23,6 @@ class OwnModelOptions:
     """
 
     stages: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Trial:
-    """What was seen when the full net ran once.
-
-    Args:
-        shapes: for each block, the shape of its input and of its output.
-        num_classes: outputs of the model.
-        in_channels: channels of the images.
-    """
-
-    shapes: dict[str, tuple[Size, Size]]
-    num_classes: int
-    in_channels: int
 
 
 class OwnModel(Family):
@@ -83,44 +69,40 @@ class OwnModel(Family):
         except NotSteps as reason:
             if not self._warned:
                 self._warned = True
-                warnings.warn(f"{type(self._template).__name__} cannot be described as steps, so its nets run one by "
-                              f"one and nothing is computed once for all: {reason}", stacklevel=2)
+                warnings.warn(
+                    f"{type(self._template).__name__} cannot be described as steps, so its nets run one by "
+                    f"one and nothing is computed once for all: {reason}",
+                    stacklevel=2,
+                )
             return None
 
     def stage_ends(self, depth: Depth) -> tuple[str, ...]:
         """The last block of each stage."""
         return tuple(kept[-1] for kept in self._kept(depth))
 
-    @torch.no_grad()
     def try_blocks(self, example: Tensor | None) -> Trial:
-        """Run the full net once in evaluation mode, and note the shapes.
+        """Run the full net once, and make blocks that change their input in place leave it alone.
+
+        The input of a block is also the input of another sub-net's next step, so nothing may be written into it.
 
         Raises:
-            DDNNError: if it does not run, or gives no (batch, classes) logits.
+            DDNNError: if the model does not run, or a block writes into its input by other means than `inplace=True`.
         """
-        model = self._template
-        images = _default_example(model) if example is None else example
-        shapes: dict[str, tuple[Size, Size]] = {}
-
-        def note(path: str) -> Any:
-            return lambda _module, inputs, output: shapes.__setitem__(path, (inputs[0].shape, output.shape))
-
-        handles = [model.get_submodule(path).register_forward_hook(note(path))
-                   for blocks in self._blocks.values() for path in blocks]
-        training = model.training
-        try:
-            logits = model.eval()(images)
-            classes = logits.shape[1] if logits.ndim == 2 else None
-        except (RuntimeError, AttributeError, TypeError, ValueError) as error:
-            raise DDNNError(f"the model does not run on images of shape {tuple(images.shape)}: "
-                            f"{str(error).splitlines()[0]}; give a batch that it takes as example=") from None
-        finally:
-            model.train(training)
-            for handle in handles:
-                handle.remove()
-        if classes is None:
-            raise DDNNError(f"the model's output has shape {tuple(logits.shape)}; it must be (batch, classes)")
-        return Trial(shapes, classes, images.shape[1])
+        blocks = [path for paths in self._blocks.values() for path in paths]
+        trial = try_model(self._template, blocks, example)
+        if not trial.in_place:
+            return trial
+        for path in trial.in_place:
+            for module in self._template.get_submodule(path).modules():
+                if hasattr(module, "inplace"):
+                    module.inplace = False  # pyright: ignore[reportArgumentType]
+        trial = try_model(self._template, blocks, example)
+        if trial.in_place:
+            raise DDNNError(
+                f"{', '.join(trial.in_place)} write into their input, which other sub-nets need too; "
+                "use operations that are not in place"
+            )
+        return trial
 
     def check_blocks(self, subnet: str, depth: Depth, trial: Trial) -> None:
         """Refuse a sub-net that leaves out a block which changes the shape.
@@ -134,7 +116,8 @@ class OwnModel(Family):
                 if number > kept and before != after:
                     raise DDNNError(
                         f"{subnet} with depth {depth} would leave out {path}, which cannot be left out: it changes the "
-                        f"shape from {_text(before)} to {_text(after)}; keep at least {number} blocks of {stage}")
+                        f"shape from {_text(before)} to {_text(after)}; keep at least {number} blocks of {stage}"
+                    )
 
     def _kept(self, depth: Depth) -> list[list[str]]:
         return [self._blocks[stage][:blocks] for stage, blocks in zip(self._stages, depth, strict=True)]
@@ -144,25 +127,25 @@ def _block_paths(model: nn.Module, stage: str) -> list[str]:
     try:
         container = model.get_submodule(stage)
     except AttributeError:
-        found = [name for name, module in model.named_modules()
-                 if isinstance(module, nn.Sequential | nn.ModuleList) and len(module) > 1]
-        raise DDNNError(f"the model has no module {stage!r}; its Sequential and ModuleList modules of more than one "
-                        f"block are: {', '.join(found) or 'none'}") from None
+        found = [
+            name
+            for name, module in model.named_modules()
+            if isinstance(module, nn.Sequential | nn.ModuleList) and len(module) > 1
+        ]
+        raise DDNNError(
+            f"the model has no module {stage!r}; its Sequential and ModuleList modules of more than one "
+            f"block are: {', '.join(found) or 'none'}"
+        ) from None
     if not isinstance(container, nn.Sequential | nn.ModuleList) or len(container) == 0:
-        raise DDNNError(f"{stage} is a {type(container).__name__}; a stage must be an nn.Sequential or nn.ModuleList "
-                        "of blocks")
+        raise DDNNError(
+            f"{stage} is a {type(container).__name__}; a stage must be an nn.Sequential or nn.ModuleList of blocks"
+        )
     return [f"{stage}.{child}" for child in container._modules]
 
 
 def _on_meta(tensor: Tensor) -> Tensor:
     empty = torch.empty_like(tensor, device="meta")
     return nn.Parameter(empty, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else empty
-
-
-def _default_example(model: nn.Module) -> Tensor:
-    first = next((module for module in model.modules() if isinstance(module, nn.Conv2d)), None)
-    channels = first.in_channels if first is not None else 3
-    return torch.zeros(2, channels, 224, 224, device=next(model.parameters()).device)
 
 
 def _text(shape: Size | None) -> str:

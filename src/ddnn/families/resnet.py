@@ -6,7 +6,7 @@ Basic-block and bottleneck nets do not nest in each other: their blocks have dif
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from torch import nn
 from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
@@ -36,8 +36,9 @@ class TorchvisionResNet(Family):
 
     options: ClassVar[type] = ResNetOptions
 
-    def __init__(self, name: str, members: Mapping[str, Depth], block: type[BasicBlock] | type[Bottleneck],
-                 base_width: int = 64) -> None:
+    def __init__(
+        self, name: str, members: Mapping[str, Depth], block: type[BasicBlock] | type[Bottleneck], base_width: int = 64
+    ) -> None:
         self.name = name
         self.members = members
         self._block = block
@@ -48,7 +49,7 @@ class TorchvisionResNet(Family):
         model = ResNet(self._block, list(depth), num_classes=num_classes, width_per_group=self._base_width)
         if options.stem == "small":
             model.conv1 = _stem(in_channels, kernel_size=3, stride=1)
-            model.maxpool = nn.Identity()
+            model.maxpool = nn.Identity()  # pyright: ignore[reportAttributeAccessIssue]  # declared as MaxPool2d
         elif in_channels != 3:
             model.conv1 = _stem(in_channels, kernel_size=7, stride=2)
         return model
@@ -58,14 +59,14 @@ class TorchvisionResNet(Family):
         return residual_steps(depth, stem=("conv1", "bn1", "relu", "maxpool"))
 
 
-def residual_steps(depth: Depth, stem: tuple[str, ...], head: tuple[Any, ...] = ("avgpool", flatten, "fc")) -> list[Step]:
-    """The steps of a net that is laid out as torchvision's ResNet: `layer1.0`, `layer1.1`, …"""
+def residual_steps(depth: Depth, stem: tuple[str, ...]) -> list[Step]:
+    """The steps of a net whose blocks are named as in torchvision's ResNet: `layer1.0`, `layer1.1` and so on."""
     blocks = [
         Step(f"layer{stage}.{block}", (f"layer{stage}.{block}",), ends_stage=block == count - 1)
         for stage, count in enumerate(depth, start=1)
         for block in range(count)
     ]
-    return [Step("stem", stem), *blocks, Step("head", head)]
+    return [Step("stem", stem), *blocks, Step("head", ("avgpool", flatten, "fc"))]
 
 
 def _stem(in_channels: int, kernel_size: int, stride: int) -> nn.Conv2d:

@@ -5,15 +5,14 @@ forward pass without data-dependent branches, in which nothing but the block's o
 fails, `NotSteps` says why; such a model still works, its nets just run one by one.
 """
 
-import contextlib
 import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from torch import fx, nn
 
 from ddnn.families.family import Step
+from ddnn.modes import in_mode
 
 
 class NotSteps(Exception):
@@ -58,6 +57,7 @@ class Segment:
     instructions: tuple[Instruction, ...]
 
     def __call__(self, model: nn.Module, value: Any) -> Any:
+        """The value before the next block, given the value after the last."""
         values = [value]  # the input last, so that Value(-1) finds it
         for number, instruction in enumerate(self.instructions):
             values.insert(number, instruction.run(model, values))
@@ -71,7 +71,9 @@ class Segment:
 
     def describe(self) -> str:
         """The same for two segments that compute the same thing."""
-        return ";".join(f"{i.kind}:{getattr(i.target, '__name__', i.target)}{i.args}{i.kwargs}" for i in self.instructions)
+        return ";".join(
+            f"{i.kind}:{getattr(i.target, '__name__', i.target)}{i.args}{i.kwargs}" for i in self.instructions
+        )
 
 
 def trace_steps(model: nn.Module, blocks: list[str], stage_ends: set[str]) -> list[Step]:
@@ -91,33 +93,41 @@ def trace_steps(model: nn.Module, blocks: list[str], stage_ends: set[str]) -> li
     found = [str(node.target) for node in nodes if node.op == "call_module" and node.target in blocks]
     if found != blocks:
         raise NotSteps(f"its forward pass calls the blocks {found}, not each of {blocks} once and in order")
+    _refuse_in_place(model, nodes, blocks)
     return _cut(nodes, blocks, stage_ends)
 
 
-def _trace(model: nn.Module, blocks: list[str], training: bool) -> list[fx.Node]:
-    class BlockTracer(fx.Tracer):
-        def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-            holds_block = any(block.startswith(f"{module_qualified_name}.") for block in blocks)
-            return not holds_block
+class _BlockTracer(fx.Tracer):
+    """Follows what holds a block, and takes everything else as one operation."""
 
-    with _mode(model, training):
+    def __init__(self, blocks: list[str]) -> None:
+        super().__init__()
+        self._blocks = blocks
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        """Whether `m` holds no block."""
+        return not any(block.startswith(f"{module_qualified_name}.") for block in self._blocks)
+
+
+def _trace(model: nn.Module, blocks: list[str], training: bool) -> list[fx.Node]:
+    with in_mode(model, training):
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                return list(BlockTracer().trace(model).nodes)
+                return list(_BlockTracer(blocks).trace(model).nodes)
         except Exception as error:  # whatever the model's own code raises when it is given a proxy
             raise NotSteps(f"torch.fx cannot follow its forward pass: {str(error).splitlines()[0]}") from None
 
 
-@contextlib.contextmanager
-def _mode(model: nn.Module, training: bool) -> Iterator[None]:
-    modes = {module: module.training for module in model.modules()}
-    model.train(training)
-    try:
-        yield
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
+def _refuse_in_place(model: nn.Module, nodes: list[fx.Node], blocks: list[str]) -> None:
+    """What follows a block must not write into the block's output, which several nets may go on from."""
+    for node in nodes:
+        sources = [source for source in node.all_input_nodes if source.op == "call_module" and source.target in blocks]
+        module = model.get_submodule(str(node.target)) if node.op == "call_module" else None
+        name = getattr(node.target, "__name__", str(node.target))
+        writes = node.kwargs.get("inplace") or getattr(module, "inplace", False) or name.strip("_") + "_" == name
+        if sources and writes and node.op != "output":
+            raise NotSteps(f"{node.name} writes into the output of {sources[0].target}")
 
 
 def _signature(nodes: list[fx.Node]) -> list[str]:
@@ -156,15 +166,17 @@ def _step(name: str, segment: Segment, block: tuple[str, ...], ends_stage: bool)
 def _segment(nodes: list[fx.Node], source: fx.Node) -> Segment:
     numbers = {source: -1, **{node: number for number, node in enumerate(nodes)}}
 
-    def number(node: fx.Node) -> Value:
+    def number(node: fx.Node) -> Any:
         if node not in numbers:
             raise NotSteps(f"the value of {node.name} is used past a block")
         return Value(numbers[node])
 
-    return Segment(tuple(
-        Instruction(node.op, node.target, fx.map_arg(node.args, number), fx.map_arg(node.kwargs, number))
-        for node in nodes
-    ))
+    return Segment(
+        tuple(
+            Instruction(node.op, node.target, fx.map_arg(node.args, number), fx.map_arg(node.kwargs, number))
+            for node in nodes
+        )
+    )
 
 
 def _fill(argument: Any, values: list[Any]) -> Any:

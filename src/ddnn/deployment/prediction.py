@@ -26,8 +26,9 @@ class Prediction:
     probabilities: tuple[float, ...]
 
 
-def predict(network: DepthDynamicNetwork, images: Sequence[str | Path], name: str | None = None,
-            top: int = 5) -> list[Prediction]:
+def predict(
+    network: DepthDynamicNetwork, images: Sequence[str | Path], name: str | None = None, top: int = 5
+) -> list[Prediction]:
     """The most probable classes of each image.
 
     Args:
@@ -42,8 +43,10 @@ def predict(network: DepthDynamicNetwork, images: Sequence[str | Path], name: st
     """
     spec = network.data_spec
     if spec is None:
-        raise DDNNError("this network was saved without class names and normalisation; set net.data_spec to a "
-                        "ddnn.DataSpec and save it again")
+        raise DDNNError(
+            "this network was saved without class names and normalisation; set net.data_spec to a "
+            "ddnn.DataSpec and save it again"
+        )
     net = network[network.full if name is None else name].eval()
     device = next(net.parameters()).device
     predictions = []

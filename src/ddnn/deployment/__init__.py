@@ -1,0 +1,1 @@
+"""From a trained network to its use: nets as files, labels for images."""

@@ -1,0 +1,135 @@
+"""What holds for every family and sub-net."""
+
+from collections import Counter
+from copy import deepcopy
+from pathlib import Path
+
+import pytest
+import torch
+import torchvision
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+import ddnn
+from ddnn.objectives import EKD, Loss
+from tests.contract.pairs import PAIRS, Pair
+
+every_pair = pytest.mark.parametrize("pair", PAIRS, ids=str)
+
+
+def stock(pair: Pair, name: str, network: ddnn.DepthDynamicNetwork) -> nn.Module:
+    """A model of torchvision's, or the family's own where torchvision has none."""
+    if hasattr(torchvision.models, name):
+        return torchvision.models.get_model(name, num_classes=7)
+    return pair.family.build(network.depths[name], 7, pair.family.default_input[0], pair.family.options())
+
+
+def close(actual: Tensor, expected: Tensor) -> None:
+    torch.testing.assert_close(actual, expected, rtol=1e-7, atol=1e-9)
+
+
+@every_pair
+def test_has_no_more_parameters_than_the_full_net(pair: Pair) -> None:
+    network = pair.build()
+    full = {id(parameter) for parameter in network[pair.full].parameters()}
+    assert {id(parameter) for parameter in network.parameters()} == full
+    assert network.names == (pair.subnet, pair.full)
+
+
+@every_pair
+def test_an_extracted_net_is_the_stock_model(pair: Pair) -> None:
+    network = pair.build().eval()
+    images = pair.images()
+    for name in network.names:
+        reference = stock(pair, name, network).eval()
+        reference.load_state_dict(network.extract(name).state_dict(), strict=True)
+        with torch.no_grad():
+            assert torch.equal(reference(images), network(images, name))
+
+
+@every_pair
+def test_an_extracted_net_is_independent(pair: Pair) -> None:
+    network = pair.build()
+    with torch.no_grad():
+        for parameter in network.extract(pair.subnet).parameters():
+            parameter.fill_(7.0)
+    assert not any(bool((parameter == 7.0).all()) for parameter in network.parameters())
+
+
+@every_pair
+@pytest.mark.parametrize("training", [True, False], ids=["train", "eval"])
+def test_forward_all_equals_separate_calls(pair: Pair, training: bool) -> None:
+    network = pair.build().double().train(training)
+    alone = {name: network.extract(name) for name in network.names}
+    one_by_one = deepcopy(network)
+    images = pair.images().double()
+
+    outputs = network.forward_all(images)
+    sum(output.logits.square().mean() for output in outputs.values()).backward()
+    expected = {name: one_by_one(images, name) for name in network.names}
+    sum(logits.square().mean() for logits in expected.values()).backward()
+
+    for name, model in alone.items():
+        close(outputs[name].logits, expected[name])
+        model(images)
+        for key, buffer in model.named_buffers():
+            close(network[name].get_buffer(key).double(), buffer.double())
+    for (key, parameter), other in zip(network.named_parameters(), one_by_one.parameters(), strict=True):
+        assert parameter.grad is not None, f"{key} got no gradient"
+        assert other.grad is not None
+        close(parameter.grad, other.grad)
+
+
+@every_pair
+def test_gives_a_feature_a_stage_of_the_same_resolution(pair: Pair) -> None:
+    network = pair.build().eval()
+    outputs = network.forward_all(pair.images())
+    shapes = {name: [feature.shape for feature in output.features] for name, output in outputs.items()}
+    assert [shape[2:] for shape in shapes[pair.subnet]] == [shape[2:] for shape in shapes[pair.full]]
+    assert len(shapes[pair.full]) == len(network.depths[pair.full])
+
+
+@every_pair
+def test_computes_only_what_a_net_has_and_the_common_prefix_once(pair: Pair) -> None:
+    network = pair.build().eval()
+    calls: Counter[nn.Module] = Counter()
+    for module in network.modules():
+        module.register_forward_hook(lambda module, *_: calls.update([module]))
+    network(pair.images(), pair.subnet)
+    own = set(network[pair.subnet].modules())
+    assert set(calls) <= own | {network}
+
+    calls.clear()
+    network.forward_all(pair.images())
+    used_by = [set(network[name].modules()) for name in network.names]
+    weighted = [module for module in set.intersection(*used_by) if list(module.parameters(recurse=False))]
+    assert weighted, "the stem at least is common"
+    assert all(calls[module] == 1 for module in weighted)
+
+
+@every_pair
+def test_survives_saving(pair: Pair, tmp_path: Path) -> None:
+    network = pair.build()
+    with torch.no_grad():
+        network.train().forward_all(pair.images())  # running statistics that are not the initial ones
+    network.eval().save(tmp_path / "network")
+    again = ddnn.load(tmp_path / "network").eval()
+    for name in network.names:
+        assert torch.equal(network(pair.images(), name), again(pair.images(), name))
+    save_file(network.extract(pair.full).state_dict(), tmp_path / "full.safetensors")
+    saved = (tmp_path / "network" / "model.safetensors").stat().st_size
+    statistics = sum(b.numel() * b.element_size() for b in network[pair.subnet].buffers())
+    assert saved <= (tmp_path / "full.safetensors").stat().st_size + 2 * statistics + 65_536
+
+
+@every_pair
+def test_an_ekd_step_reaches_every_parameter(pair: Pair) -> None:
+    network = pair.build().train()
+    loss: Loss = EKD()(network.forward_all(pair.images(batch=8)), torch.arange(8) % 7)
+    loss.total.backward()
+    assert bool(torch.isfinite(loss.total))
+    assert all(bool(torch.isfinite(part)) for part in loss.parts.values())
+    silent = [name for name, parameter in network.named_parameters() if parameter.grad is None]
+    assert not silent
+    zero = [name for name, p in network.named_parameters() if p.grad is not None and not p.grad.any()]
+    assert not zero

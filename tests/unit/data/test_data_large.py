@@ -1,0 +1,100 @@
+import gc
+import multiprocessing
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from ddnn.config import AugmentConfig, DataConfig
+from ddnn.data import open_data, read_image
+from ddnn.data_spec import DataSpec
+from ddnn.errors import UnreadableImageError
+
+
+def batches(loader, epoch=0):
+    loader.set_epoch(epoch)
+    return list(loader)
+
+
+def same(left, right):
+    return len(left) == len(right) and all(
+        torch.equal(a, c) and torch.equal(b, d) for (a, b), (c, d) in zip(left, right, strict=True))
+
+
+@pytest.fixture
+def config(make_folder) -> DataConfig:
+    root = make_folder({"train/cat": 6, "train/dog": 5, "val/cat": 2, "val/dog": 3})
+    augment = AugmentConfig(erase=0.5, policy="randaugment")
+    return DataConfig(data=f"folder:{root}", image_size=72, batch_size=4, workers=0, validation=0, augment=augment)
+
+
+def test_training_depends_on_seed_and_epoch_alone(config):
+    here = open_data(config, 1).training("cpu")
+    expected = {epoch: batches(here, epoch) for epoch in (0, 3)}
+    assert [images.shape for images, _ in expected[0]] == [(4, 3, 72, 72)] * 2
+    torch.manual_seed(5)
+    elsewhere = open_data(replace(config, workers=2), 1).training("cpu")
+    assert same(batches(elsewhere, 3), expected[3])
+    assert same(batches(elsewhere, 0), expected[0])  # the workers live on and still learn of the new epoch
+    assert not same(expected[0], expected[3])
+    assert not same(batches(open_data(config, 2).training("cpu"), 0), expected[0])
+
+
+def test_training_leaves_the_global_generator_alone(config):
+    state = torch.get_rng_state()
+    batches(open_data(config, 0).training("cpu"))
+    assert torch.equal(state, torch.get_rng_state())
+
+
+@pytest.mark.parametrize("policy", ["none", "autoaugment", "randaugment", "trivialaugment"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_every_policy_works_on_grey_and_colour(config, policy, channels):
+    spec = DataSpec(channels, (72, 80), (0.5,) * channels, (0.2,) * channels, ("cat", "dog"))
+    data = open_data(replace(config, augment=AugmentConfig(policy=policy)), 0, spec=spec)
+    assert next(iter(data.training("cpu")))[0].shape == (4, channels, 72, 80)
+
+
+def test_evaluation_prepares_images_like_read_image(config):
+    data = open_data(config, 0)
+    root = config.data.partition(":")[2]
+    test = batches(data.test("cpu"))
+    assert [labels.tolist() for _, labels in test] == [[0, 0, 1, 1], [1]]
+    assert torch.equal(test[0][0][1], read_image(f"{root}/val/cat/1.png", data.spec))
+
+
+def test_digits_can_be_large():
+    data = open_data(DataConfig(image_size=96, batch_size=2, workers=0), 0)
+    assert data.spec.input_shape == (1, 96, 96)
+    assert len(data.spec.mean) == 1
+    assert next(iter(data.training("cpu")))[0].shape == (2, 1, 96, 96)
+
+
+def test_processes_share_the_training_images(config):
+    data = open_data(config, 0)
+    assert [len(data.training("cpu", shard=(rank, 2))) for rank in range(2)] == [1, 1]
+
+
+def error_of(loader) -> str:
+    try:  # pytest.raises would hold the traceback, and so the workers
+        batches(loader)
+    except UnreadableImageError as error:
+        return str(error)
+    pytest.fail("nothing was raised")
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_damaged_image_is_named_in_one_line_and_workers_end_at_once(config, workers):
+    path = Path(config.data.partition(":")[2]) / "val" / "dog" / "1.png"
+    path.write_bytes(b"damaged")
+    loader = open_data(replace(config, workers=workers), 0).test("cpu")
+    assert error_of(loader) == f"Cannot decode {path}: not an image in a known format"
+    gc.disable()
+    try:
+        start = time.monotonic()
+        del loader
+        assert not multiprocessing.active_children()
+        assert time.monotonic() - start < 4  # torch waits five seconds for each worker that is left to the collector
+    finally:
+        gc.enable()

@@ -1,0 +1,48 @@
+import pytest
+import torch
+
+import ddnn
+from ddnn.config import TrainConfig
+from ddnn.optimization import make_optimizer, parameter_groups, schedule
+
+
+def test_every_parameter_is_in_one_group_and_norms_and_biases_do_not_decay() -> None:
+    network = ddnn.build("resnet14", ["resnet8"], shortcut="B")
+    decayed, kept = parameter_groups(network, 0.1)
+    assert decayed["weight_decay"] == 0.1
+    assert kept["weight_decay"] == 0
+    names = {id(parameter): name for name, parameter in network.named_parameters()}
+    both = [*decayed["params"], *kept["params"]]  # type: ignore[misc]
+    assert sorted(map(id, both)) == sorted(names)
+    undecayed = {names[id(parameter)] for parameter in kept["params"]}  # type: ignore[attr-defined]
+    assert undecayed == {name for name in names.values() if "bn" in name or "bias" in name or "downsample.1" in name}
+
+
+def test_optimizers() -> None:
+    network = torch.nn.Linear(2, 2)
+    sgd = make_optimizer(network, TrainConfig(lr=0.3, momentum=0.8))
+    assert isinstance(sgd, torch.optim.SGD)
+    assert sgd.defaults["nesterov"]
+    assert (sgd.defaults["lr"], sgd.defaults["momentum"]) == (0.3, 0.8)
+    assert isinstance(make_optimizer(network, TrainConfig(optimizer="adamw")), torch.optim.AdamW)
+
+
+@pytest.mark.parametrize(("batch", "expected"), [(32, 0.1), (128, 0.1), (512, 0.4)])
+def test_learning_rate_grows_with_the_batch(batch: int, expected: float) -> None:
+    assert TrainConfig(batch_size=batch).peak_lr == pytest.approx(expected)
+
+
+def test_cosine_with_warm_up() -> None:
+    factor = schedule(TrainConfig(epochs=10, warmup_epochs=2), steps_per_epoch=50)
+    values = [factor(step) for step in range(500)]
+    assert values[0] < 0.02
+    assert max(values) == pytest.approx(1.0)
+    assert values.index(max(values)) == 100
+    assert values[300] == pytest.approx(0.5, abs=0.01)
+    assert values[-1] < 1e-3
+    assert values[100:] == sorted(values[100:], reverse=True)
+
+
+def test_steps() -> None:
+    factor = schedule(TrainConfig(epochs=8, warmup_epochs=0, schedule="step"), steps_per_epoch=10)
+    assert [factor(step) for step in (0, 39, 40, 59, 60, 79)] == pytest.approx([1, 1, 0.1, 0.1, 0.01, 0.01])

@@ -1,0 +1,51 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ddnn.config import EKDConfig, EvaluateConfig, TrainConfig
+from ddnn.errors import DDNNError
+from ddnn.run_directory import RunDirectory, evaluation_data
+
+
+def test_a_configuration_comes_back_as_it_was(tmp_path: Path) -> None:
+    config = TrainConfig(subnets={"tiny": [1, 1, 1]}, ekd=EKDConfig(alpha=0.3), model_options={"width": 2})
+    directory = RunDirectory(tmp_path / "run")
+    directory.create(config)
+    assert directory.read_config() == config
+
+
+@pytest.mark.parametrize("text", ["[", "full: resnet20", "1", "augment: {}\nekd: {alpha: -1}"])
+def test_a_damaged_configuration_is_refused(tmp_path: Path, text: str) -> None:
+    directory = RunDirectory(tmp_path)
+    directory.config_file.write_text(text)
+    with pytest.raises(DDNNError):
+        directory.read_config()
+
+
+def test_metrics_of_a_run_that_was_cut_short_are_replaced(tmp_path: Path) -> None:
+    directory = RunDirectory(tmp_path)
+    for row in ({"epoch": 1, "loss": 3.0}, {"epoch": 2, "loss": 2.0}, {"epoch": 2, "loss": 2.5, "new": 1}):
+        directory.append_metrics(row)
+    rows = directory.read_metrics()
+    assert [(row["epoch"], row["loss"], row["new"]) for row in rows] == [("1", "3.0", ""), ("2", "2.5", "1")]
+
+
+def test_a_run_is_never_written_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    first = RunDirectory.claim(TrainConfig())
+    assert str(first.path) == "runs/resnet20-digits"
+    first.create(TrainConfig())
+    assert str(RunDirectory.claim(TrainConfig()).path) == "runs/resnet20-digits-2"
+    with pytest.raises(DDNNError, match="exists already"):
+        RunDirectory.claim(TrainConfig(output=str(first.path)))
+    (tmp_path / "empty").mkdir()
+    assert RunDirectory.claim(TrainConfig(output="empty")).path == Path("empty")
+
+
+def test_a_run_knows_its_data_and_a_network_does_not(tmp_path: Path) -> None:
+    RunDirectory(tmp_path).create(replace(TrainConfig(), data="parquet:here"))
+    assert evaluation_data(tmp_path, EvaluateConfig()).data == "parquet:here"
+    assert evaluation_data(tmp_path, EvaluateConfig(data="cifar10")).data == "cifar10"
+    with pytest.raises(DDNNError, match="give --data"):
+        evaluation_data(tmp_path / "network", EvaluateConfig())
