@@ -7,13 +7,13 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ddnn import __version__
 from ddnn.command_parser import CommandParser, RecipeFile, UsageError
-from ddnn.config import DataConfig, EvaluateConfig, ExtractConfig, PredictConfig, TrainConfig
+from ddnn.config import DataConfig, EvaluateConfig, ExtractConfig, PredictConfig, TrainConfig, from_fields
 from ddnn.errors import DDNNError
 from ddnn.reports import millions, percent, print_json, print_table
 
@@ -48,6 +48,7 @@ def _parser() -> CommandParser:
         add_options(subparser)
         subparser.add_argument("--json", action="store_true", help="print the result as JSON, and nothing else")
         commands.add_subcommand(name, subparser, help=description)
+        parser.of_commands[name] = subparser
     return parser
 
 
@@ -85,7 +86,7 @@ def _families(options: Any) -> None:
     ]
     print_table(
         "Each member lies in the deeper ones of its family, where no stage is shorter",
-        ["family", "member", "depth", "parameters, M", "MACs, M", "input"],
+        ["family", "member", "depth", "params, M", "MACs, M", "input"],
         rows,
     )
 
@@ -96,7 +97,7 @@ def _train_options(parser: CommandParser) -> None:
 
 
 def _train(options: Any) -> None:
-    config = _configured(TrainConfig, options)
+    config = from_fields(TrainConfig, options.as_dict())
     from ddnn.devices import pick_device
     from ddnn.evaluation import evaluate
     from ddnn.storage import write_text
@@ -117,7 +118,7 @@ def _evaluate_options(parser: CommandParser) -> None:
 
 
 def _evaluate(options: Any) -> None:
-    config = _configured(EvaluateConfig, options)
+    config = from_fields(EvaluateConfig, options.as_dict())
     from ddnn.building import load
     from ddnn.devices import pick_device
     from ddnn.evaluation import evaluate, open_evaluation_data
@@ -138,7 +139,7 @@ def _extract_options(parser: CommandParser) -> None:
 
 
 def _extract(options: Any) -> None:
-    config = _configured(ExtractConfig, options)
+    config = from_fields(ExtractConfig, options.as_dict())
     from ddnn.building import load
     from ddnn.deployment.extraction import extract_to_file
 
@@ -159,7 +160,7 @@ def _predict_options(parser: CommandParser) -> None:
 
 
 def _predict(options: Any) -> None:
-    config = _configured(PredictConfig, options)
+    config = from_fields(PredictConfig, options.as_dict())
     from ddnn.building import load
     from ddnn.deployment.prediction import predict
     from ddnn.devices import pick_device
@@ -174,11 +175,6 @@ def _predict(options: Any) -> None:
         for place, (label, probability) in enumerate(zip(prediction.labels, prediction.probabilities, strict=True))
     ]
     print_table(f"{options.run}, {config.subnet or network.full}", ["image", "label", "probability, %"], rows)
-
-
-def _configured(kind: type, options: Any) -> Any:
-    """The dataclass of that kind from the parsed options."""
-    return kind(**{field.name: options[field.name] for field in fields(kind)})
 
 
 def _as_json(network: "DepthDynamicNetwork", scores: "dict[str, Score]") -> dict[str, Any]:
@@ -199,7 +195,7 @@ def _show_scores(options: Any, title: str, result: dict[str, Any]) -> None:
         )
         for name, net in result["nets"].items()
     ]
-    print_table(title, ["net", "depth", "accuracy, %", "95 % interval", "NLL, nats", "calibration error, %"], rows)
+    print_table(title, ["net", "depth", "accuracy, %", "95 % interval", "NLL, nats", "ECE, %"], rows)
 
 
 Options = Callable[[CommandParser], None]
@@ -212,3 +208,7 @@ COMMANDS: dict[str, tuple[Options, Command, str]] = {
     "extract": (_extract_options, _extract, "a sub-net as a stock state dict in a safetensors file"),
     "predict": (_predict_options, _predict, "labels and probabilities of images, by any sub-net"),
 }
+
+
+if __name__ == "__main__":
+    sys.exit(main())

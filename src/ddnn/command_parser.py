@@ -5,9 +5,10 @@ import re
 from pathlib import Path
 from typing import Any, NoReturn
 
+import yaml
 from jsonargparse import ActionConfigFile, ArgumentParser  # pyright: ignore[reportPrivateImportUsage]
 
-from ddnn.errors import DDNNError
+from ddnn.errors import DDNNError, near
 from ddnn.recipes import recipe_file
 
 
@@ -16,29 +17,38 @@ class UsageError(DDNNError):
 
 
 class CommandParser(ArgumentParser):
-    """An `ArgumentParser` that raises `UsageError` where argparse prints its whole usage and exits."""
+    """An `ArgumentParser` that raises `UsageError` where argparse prints its whole usage and exits.
+
+    Attributes:
+        of_commands: the parser of each command; empty in those.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, allow_abbrev=False, default_env=False, **kwargs)
+        self.of_commands: dict[str, CommandParser] = {}
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """Raise with the message, its white space folded, near matches of an unknown key added."""
+        """Raise with the message, its white space folded, and what comes near to an unknown word."""
         while ex is not None and not isinstance(ex, DDNNError):
             ex = ex.__cause__ or ex.__context__  # type: ignore[assignment]
         raise UsageError(str(ex) if ex is not None else self._explain(str(message)))
 
     def _explain(self, message: str) -> str:
         text = " ".join(message.split())
+        if command := re.search(r"invalid choice: '([^']*)' \(choose from", text):
+            return f"unknown command {command[1]!r}; {near(command[1], self.of_commands)}"
+        if option := re.search(r"unrecognized arguments: --([\w.]+)|does not accept option '([\w.]+)'", text):
+            return self._unknown_option(option[1] or option[2])
         text = re.sub(r"Parser key \"([\w.]+)\": ", r"--\1: ", text)
         text = re.sub(r"typing\.Literal\[([^]]*)\]", r"one of \1", text)
-        text = re.sub(r"<class '(\w+)'>", r"\1", text)
-        known = [option for action in self._actions for option in action.option_strings if option.startswith("--")]
-        for word in re.findall(r"(?:--|[Kk]ey '|unrecognized arguments: )([\w.]+)", text):
-            if f"--{word}" not in known:
-                close = difflib.get_close_matches(word, [option[2:] for option in known], n=3)
-                hint = f"did you mean {' or '.join(f'--{option}' for option in close)}? " if close else ""
-                return f"{text}; {hint}`{self.prog} --help` lists the keys"
-        return text
+        return re.sub(r"<class '(\w+)'>", r"\1", text)
+
+    def _unknown_option(self, word: str) -> str:
+        parsers = self.of_commands.values() or [self]
+        options = [option for parser in parsers for action in parser._actions for option in action.option_strings]
+        close = difflib.get_close_matches(f"--{word}", dict.fromkeys(options), n=3)
+        hint = f"; did you mean {' or '.join(close)}?" if close else ""
+        return f"unknown key --{word}{hint}; `ddnn COMMAND --help` lists the keys of a command"
 
 
 class RecipeFile(ActionConfigFile):
@@ -51,7 +61,9 @@ class RecipeFile(ActionConfigFile):
 
 def _checked(path: Path) -> Path:
     try:
-        path.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DDNNError(f"{path} cannot be read as YAML: {error}") from None
+        document = yaml.safe_load(path.read_text())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UsageError(f"{path} cannot be read as YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(document, dict):
+        raise UsageError(f"{path} must hold a mapping from keys to values, such as `epochs: 10`")
     return path

@@ -4,10 +4,29 @@ Nothing here imports torch, so that `ddnn --help` answers at once. Values are ch
 not when they are used ten minutes later.
 """
 
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import Any, Literal, TypeVar, get_type_hints
 
 from ddnn.errors import DDNNError
+
+Config = TypeVar("Config")
+
+
+def from_fields(kind: type[Config], values: Mapping[str, Any]) -> Config:
+    """A configuration of that kind from a mapping, as YAML and the command line give it; values of other keys are
+    left alone.
+
+    Raises:
+        KeyError: if a field is missing.
+        DDNNError: if a value makes no sense.
+    """
+    hints = get_type_hints(kind)
+    arguments = {}
+    for item in fields(kind):  # pyright: ignore[reportArgumentType]  # a dataclass
+        value = values[item.name]
+        arguments[item.name] = from_fields(hints[item.name], value) if is_dataclass(hints[item.name]) else value
+    return kind(**arguments)
 
 
 def _check(condition: bool, message: str) -> None:

@@ -19,10 +19,6 @@ class DataError(DDNNError):
 class UnreadableImageError(DataError):
     """An image cannot be decoded; the message names it."""
 
-    def __init__(self, message: str) -> None:
-        # A DataLoader worker hands its errors on by calling the class with a whole traceback, ours at the end.
-        super().__init__(message.rsplit("UnreadableImageError: ", 1)[-1].strip())
-
 
 class ModelFileError(DDNNError):
     """A saved network, a run or a state dict is damaged or belongs to something else."""

@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from ddnn.config import AugmentConfig, DataConfig, EKDConfig, EvaluateConfig, TrainConfig
+from ddnn.config import DataConfig, EvaluateConfig, TrainConfig, from_fields
 from ddnn.errors import DDNNError, ModelFileError
 from ddnn.storage import write_text
 
@@ -95,10 +95,7 @@ class RunDirectory:
         if not self.config_file.is_file():
             raise ModelFileError(f"{self.path} is no run directory: {self.config_file} is missing")
         try:
-            fields = yaml.safe_load(self.config_file.read_text())
-            fields["augment"] = AugmentConfig(**fields["augment"])
-            fields["ekd"] = EKDConfig(**fields["ekd"])
-            return TrainConfig(**fields)
+            return from_fields(TrainConfig, yaml.safe_load(self.config_file.read_text()))
         except (yaml.YAMLError, TypeError, KeyError) as error:
             raise ModelFileError(f"{self.config_file} is damaged: {' '.join(str(error).split())}") from None
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile, is_zipfile
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
@@ -241,6 +242,10 @@ def _resumed(config: TrainConfig, directory: RunDirectory) -> TrainConfig:
         raise ModelFileError(
             f"{directory.path} has no checkpoint to go on from: no epoch was complete; "
             f"train again with --config {directory.config_file}"
+        )
+    if not is_zipfile(directory.last_checkpoint) or ZipFile(directory.last_checkpoint).testzip() is not None:
+        raise ModelFileError(
+            f"{directory.last_checkpoint} is damaged; train again with --config {directory.config_file}"
         )
     return replace(own, resume=str(directory.path))
 

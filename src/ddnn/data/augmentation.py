@@ -83,14 +83,12 @@ def shift(images: Tensor, shifts: Shifts) -> Tensor:
     padded = functional.pad(images, (pad, pad, pad, pad))
     rows = shifts.top[:, None] + torch.arange(height, device=images.device)
     columns = shifts.left[:, None] + torch.arange(width, device=images.device)
-    columns = torch.where(shifts.flipped[:, None], columns, columns)
+    columns = torch.where(shifts.flipped[:, None], columns.flip(1), columns)
     pixels = (rows[:, :, None] * (width + 2 * pad) + columns[:, None, :]).view(batch, 1, -1)
     return padded.flatten(2).gather(2, pixels.expand(-1, channels, -1)).view_as(images)
 
 
-def draw_rectangles(
-    count: int, size: tuple[int, int], probability: float, generator: torch.Generator
-) -> Rectangles:
+def draw_rectangles(count: int, size: tuple[int, int], probability: float, generator: torch.Generator) -> Rectangles:
     """Draw rectangles to erase, each smaller than the image in both directions.
 
     torchvision tries up to ten shapes a sample until one fits; so does this, with all ten drawn at once.

@@ -126,8 +126,10 @@ class Data:
         """Training images, and those that are held out of them or come apart."""
         whole, wanted = self._source.split("train"), self._config.train_images
         if wanted is not None and wanted > len(whole):
-            raise DataError(f"train_images asks for {wanted} images, but {self._source.name} has {len(whole)}: "
-                            "ask for fewer, or leave it out to use all")
+            raise DataError(
+                f"train_images asks for {wanted} images, but {self._source.name} has {len(whole)}: "
+                "ask for fewer, or leave it out to use all"
+            )
         train = whole if wanted is None else whole.take(subset(whole.labels, wanted))
         if "validation" in self._source.splits:
             return train, self._source.split("validation")
@@ -148,8 +150,9 @@ class Data:
             augmentation = self._augmentation if training else None
             pixels = self._pixels(name, split)
             return MemoryLoader(pixels, split.label_tensor(), self.spec, order, augmentation, device)
-        transform = (training_transform(self.spec, config.augment, self._flip) if training
-                     else evaluation_transform(self.spec))
+        transform = (
+            training_transform(self.spec, config.augment, self._flip) if training else evaluation_transform(self.spec)
+        )
         return LargeLoader(split, self.spec, order, transform, config.workers, device)
 
     @property
@@ -171,8 +174,10 @@ def _square(side: int) -> tuple[int, int]:
 def _check_classes(source: Source, spec: DataSpec) -> None:
     names = source.class_names
     if len(names) != spec.num_classes:
-        raise DataError(f"{source.name} has {len(names)} classes, but the network was trained on {spec.num_classes}: "
-                        "use data with the network's classes")
+        raise DataError(
+            f"{source.name} has {len(names)} classes, but the network was trained on {spec.num_classes}: "
+            "use data with the network's classes"
+        )
     if names != spec.class_names and set(names) == set(spec.class_names):
         raise DataError(f"{source.name} has the network's {len(names)} classes in another order: labels would be wrong")
 
@@ -181,10 +186,14 @@ def _check_augment(config: DataConfig, size: tuple[int, int]) -> None:
     augment, side = config.augment, min(size)
     if is_small(size):
         if augment.policy != "none":
-            raise DataError(f"augment.policy {augment.policy} is for large images only (over {LARGEST_SMALL_SIDE} "
-                            f"pixels a side), and these have {side}: set it to none, or image_size to a larger one")
+            raise DataError(
+                f"augment.policy {augment.policy} is for large images only (over {LARGEST_SMALL_SIDE} "
+                f"pixels a side), and these have {side}: set it to none, or image_size to a larger one"
+            )
         if augment.crop is not None and augment.crop >= side:
             raise DataError(f"augment.crop pads by {augment.crop} pixels, which must be less than the image's {side}")
     elif augment.crop:
-        raise DataError(f"augment.crop is for images of at most {LARGEST_SMALL_SIDE} pixels a side, and these have "
-                        f"{side}: leave it out and set augment.scale")
+        raise DataError(
+            f"augment.crop is for images of at most {LARGEST_SMALL_SIDE} pixels a side, and these have "
+            f"{side}: leave it out and set augment.scale"
+        )

@@ -50,9 +50,13 @@ def open_folder(root: Path) -> Source:
     for other in others:
         _check_same(first, classes[first], other, classes[other])
     return Source(
-        name=f"folder:{root}", class_names=classes[first], channels=3, own_side=lambda: None,
-        splits=arrange({split: lambda folder=folder: _read(folder, classes[first])
-                        for split, folder in folders.items()}),
+        name=f"folder:{root}",
+        class_names=classes[first],
+        channels=3,
+        own_side=lambda: None,
+        splits=arrange(
+            {split: lambda folder=folder: _read(folder, classes[first]) for split, folder in folders.items()}
+        ),
         absent=_EXPECTED,
     )
 
@@ -63,12 +67,18 @@ def _open_undivided(root: Path) -> Source:
     counts = np.bincount(whole.labels, minlength=len(names))
     if counts.min() < 2:
         lacking = f"{counts.min()} image of class {names[int(counts.argmin())]}"
-        raise DataError(f"{root} has no train/ or val/, and with {lacking} it cannot be divided into training and test "
-                        f"images, which takes two of each class: {_EXPECTED}")
+        raise DataError(
+            f"{root} has no train/ or val/, and with {lacking} it cannot be divided into training and test "
+            f"images, which takes two of each class: {_EXPECTED}"
+        )
     train, test = hold_out(whole.labels, 0.2)
     return Source(
-        name=f"folder:{root}", class_names=names, channels=3, own_side=lambda: None,
-        splits={"train": lambda: whole.take(train), "test": lambda: whole.take(test)}, absent=_EXPECTED,
+        name=f"folder:{root}",
+        class_names=names,
+        channels=3,
+        own_side=lambda: None,
+        splits={"train": lambda: whole.take(train), "test": lambda: whole.take(test)},
+        absent=_EXPECTED,
     )
 
 
@@ -81,8 +91,9 @@ def _class_names(folder: Path) -> tuple[str, ...]:
 
 def _check_same(first: Path, names: Iterable[str], second: Path, others: Iterable[str]) -> None:
     only = [(first, sorted(set(names) - set(others))), (second, sorted(set(others) - set(names)))]
-    differences = [f"only in {folder}: {', '.join(some[:5])}{', ...' if len(some) > 5 else ''}"
-                   for folder, some in only if some]
+    differences = [
+        f"only in {folder}: {', '.join(some[:5])}{', ...' if len(some) > 5 else ''}" for folder, some in only if some
+    ]
     if differences:
         raise DataError(f"The class folders of {first} and {second} differ; {'; '.join(differences)}")
 
@@ -91,8 +102,11 @@ def _read(folder: Path, names: tuple[str, ...]) -> Split:
     paths: list[str] = []
     labels: list[int] = []
     for label, name in enumerate(names):
-        found = sorted(str(path) for path in (folder / name).rglob("*")
-                       if path.suffix.lower() in EXTENSIONS and not path.name.startswith("."))
+        found = sorted(
+            str(path)
+            for path in (folder / name).rglob("*")
+            if path.suffix.lower() in EXTENSIONS and not path.name.startswith(".")
+        )
         if not found:
             raise DataError(f"{folder / name} has no images: expected files that end in {', '.join(EXTENSIONS)}")
         paths += found

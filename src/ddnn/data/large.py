@@ -112,14 +112,23 @@ class LargeLoader:
     """
 
     def __init__(
-        self, split: Split, spec: DataSpec, order: EpochOrder, transform: nn.Module,
-        workers: int | None, device: torch.device,
+        self,
+        split: Split,
+        spec: DataSpec,
+        order: EpochOrder,
+        transform: nn.Module,
+        workers: int | None,
+        device: torch.device,
     ) -> None:
         workers = min(8, _cores()) if workers is None else workers
         self._device, self._sampler = device, _EpochSampler(order)
         self._loader = DataLoader(
-            _Samples(split, spec.channels, transform, order.seed), batch_sampler=self._sampler, collate_fn=_collate,
-            num_workers=workers, pin_memory=device.type == "cuda", persistent_workers=workers > 0,
+            _Samples(split, spec.channels, transform, order.seed),
+            batch_sampler=self._sampler,
+            collate_fn=_collate,
+            num_workers=workers,
+            pin_memory=device.type == "cuda",
+            persistent_workers=workers > 0,
             generator=torch.Generator(),  # without one, each iteration would draw from the global generator
         )
 

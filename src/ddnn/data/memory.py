@@ -53,8 +53,13 @@ class MemoryLoader:
     """
 
     def __init__(
-        self, pixels: Tensor, labels: Tensor, spec: DataSpec, order: EpochOrder,
-        augmentation: Augmentation | None, device: torch.device,
+        self,
+        pixels: Tensor,
+        labels: Tensor,
+        spec: DataSpec,
+        order: EpochOrder,
+        augmentation: Augmentation | None,
+        device: torch.device,
     ) -> None:
         self._pixels, self._labels, self._device = pixels.to(device), labels.to(device), device
         self._spec, self._order, self._augmentation = spec, order, augmentation

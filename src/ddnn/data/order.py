@@ -41,8 +41,9 @@ class EpochOrder:
         if not 0 <= rank < processes:
             raise DataError(f"A shard is (rank, number of processes) with 0 <= rank < processes, not {self.shard}")
         if self.training and self.images < processes:
-            raise DataError(f"{self.images} training images are too few for {processes} processes: "
-                            "each needs at least one")
+            raise DataError(
+                f"{self.images} training images are too few for {processes} processes: each needs at least one"
+            )
 
     def __len__(self) -> int:
         """Number of batches."""

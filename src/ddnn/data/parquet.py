@@ -69,7 +69,9 @@ def open_parquet(root: Path) -> Source:
     if not len(known):
         raise DataError(f"{first[0]} has no rows: {_EXPECTED}")
     return Source(
-        name=f"parquet:{root}", class_names=names or tuple(str(value) for value in known), channels=3,
+        name=f"parquet:{root}",
+        class_names=names or tuple(str(value) for value in known),
+        channels=3,
         own_side=lambda: _own_side(first[0]),
         splits=arrange({split: lambda files=files: _read(files, known) for split, files in shards.items()}),
         absent=_EXPECTED,
@@ -109,8 +111,10 @@ def _same_class_names(files: list[Path]) -> tuple[str, ...] | None:
     names = _class_names(files[0])
     for file in files[1:]:
         if _class_names(file) != names:
-            raise DataError(f"{files[0]} and {file} name their classes differently in Hugging Face's metadata: "
-                            "write both with the same ClassLabel feature")
+            raise DataError(
+                f"{files[0]} and {file} name their classes differently in Hugging Face's metadata: "
+                "write both with the same ClassLabel feature"
+            )
     return names
 
 
@@ -118,8 +122,9 @@ def _labels(file: Path) -> np.ndarray:
     name = _column(file, LABEL_COLUMNS)
     labels = _table(file, name).column(name)
     if not pa.types.is_integer(labels.type) or labels.null_count:
-        raise DataError(f"{file}: column {name} must hold integers without gaps, not {labels.type} "
-                        f"with {labels.null_count} missing")
+        raise DataError(
+            f"{file}: column {name} must hold integers without gaps, not {labels.type} with {labels.null_count} missing"
+        )
     return labels.to_numpy().astype(np.int64)
 
 
@@ -129,8 +134,10 @@ def _class_indices(file: Path, known: np.ndarray) -> np.ndarray:
     indices = np.searchsorted(known, values).clip(max=len(known) - 1)
     wrong = np.flatnonzero(known[indices] != values)
     if len(wrong):
-        raise DataError(f"{file}, row {wrong[0]}: label {values[wrong[0]]} is none of the {len(known)} classes, "
-                        f"which are numbered {known[0]} to {known[-1]}")
+        raise DataError(
+            f"{file}, row {wrong[0]}: label {values[wrong[0]]} is none of the {len(known)} classes, "
+            f"which are numbered {known[0]} to {known[-1]}"
+        )
     return indices
 
 
@@ -151,8 +158,10 @@ def _bytes(file: Path, name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
         field = column.type.get_field_index("bytes")
         column = pa.chunked_array([chunk.flatten()[field] for chunk in column.chunks], column.type.field(field).type)
     if not (pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type)):
-        raise DataError(f"{file}: column {name} must hold the bytes of encoded images, or a struct with a field "
-                        f"`bytes`, not {column.type}")
+        raise DataError(
+            f"{file}: column {name} must hold the bytes of encoded images, or a struct with a field "
+            f"`bytes`, not {column.type}"
+        )
     return column
 
 

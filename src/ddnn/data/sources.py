@@ -55,9 +55,13 @@ def _digits() -> Source:
     whole = Split.whole(ArrayImages(torch.from_numpy(pixels)), np.asarray(labels))
     train, test = hold_out(whole.labels, 0.2)
     return Source(
-        name="digits", class_names=tuple("0123456789"), channels=1, own_side=lambda: 8,
+        name="digits",
+        class_names=tuple("0123456789"),
+        channels=1,
+        own_side=lambda: 8,
         splits={"train": lambda: whole.take(train), "test": lambda: whole.take(test)},
-        absent="it has training and test images", mirrored=False,
+        absent="it has training and test images",
+        mirrored=False,
     )
 
 
@@ -73,8 +77,12 @@ def _cifar(kind: str, data_root: str) -> Source:
         return Split.whole(ArrayImages(pixels), np.asarray(images.targets))
 
     return Source(
-        name=kind, class_names=tuple(test.classes), channels=3, own_side=lambda: 32,
-        splits={"train": lambda: read(True), "test": lambda: read(False)}, absent="it has training and test images",
+        name=kind,
+        class_names=tuple(test.classes),
+        channels=3,
+        own_side=lambda: 32,
+        splits={"train": lambda: read(True), "test": lambda: read(False)},
+        absent="it has training and test images",
     )
 
 

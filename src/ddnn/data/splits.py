@@ -150,8 +150,9 @@ def hold_out(labels: np.ndarray, share: float) -> tuple[np.ndarray, np.ndarray]:
     """
     held = max(1, round(share * len(labels)))
     if held >= len(labels):
-        raise DataError(f"Holding out {share:g} of {len(labels)} images leaves none to train on: "
-                        "use a smaller share or more images")
+        raise DataError(
+            f"Holding out {share:g} of {len(labels)} images leaves none to train on: use a smaller share or more images"
+        )
     return _divide(labels, len(labels) - held)
 
 

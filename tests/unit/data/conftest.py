@@ -56,8 +56,15 @@ def make_parquet(tmp_path: Path, encode: Callable[..., bytes]) -> Callable[..., 
     """Write one file of images with the given labels; returns the folder."""
 
     def make(
-        file: str, labels: list[int], *, names: list[str] | None = None, size: tuple[int, int] = (10, 10),
-        image: str = "image", label: str = "label", plain: bool = False, broken: int | None = None,
+        file: str,
+        labels: list[int],
+        *,
+        names: list[str] | None = None,
+        size: tuple[int, int] = (10, 10),
+        image: str = "image",
+        label: str = "label",
+        plain: bool = False,
+        broken: int | None = None,
     ) -> Path:
         content = [b"no image" if index == broken else encode(size, index) for index in range(len(labels))]
         images = content if plain else [{"bytes": data, "path": None} for data in content]

@@ -40,8 +40,13 @@ def generator(seed: int = 0) -> torch.Generator:
 
 @settings(max_examples=40, deadline=None)
 @given(
-    st.integers(1, 5), st.sampled_from([1, 3]), st.integers(2, 9), st.integers(2, 9), st.integers(0, 6),
-    st.booleans(), st.integers(0, 1000),
+    st.integers(1, 5),
+    st.sampled_from([1, 3]),
+    st.integers(2, 9),
+    st.integers(2, 9),
+    st.integers(0, 6),
+    st.booleans(),
+    st.integers(0, 1000),
 )
 def test_shift_equals_a_loop_over_samples(batch, channels, height, width, padding, flip, seed):
     images = torch.randint(0, 256, (batch, channels, height, width), dtype=torch.uint8, generator=generator(seed))

@@ -49,12 +49,15 @@ def test_sixteen_bits_are_scaled_to_eight():
     assert torch.equal(image[0], torch.from_numpy(PIXELS[..., 0]))
 
 
-@pytest.mark.parametrize(("content", "reason"), [
-    (b"", "it is empty"),
-    (b"not an image at all", "not an image in a known format"),
-    (encoded("JPEG")[:-300], "truncated"),
-    (encoded("PNG")[:-300], "truncated"),
-])
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "it is empty"),
+        (b"not an image at all", "not an image in a known format"),
+        (encoded("JPEG")[:-300], "truncated"),
+        (encoded("PNG")[:-300], "truncated"),
+    ],
+)
 def test_damaged_images_are_named(content, reason):
     with pytest.raises(UnreadableImageError, match=f"^Cannot decode cat.jpg: .*{reason}.*$"):
         decode(content, 3, "cat.jpg")

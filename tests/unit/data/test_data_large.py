@@ -20,7 +20,8 @@ def batches(loader, epoch=0):
 
 def same(left, right):
     return len(left) == len(right) and all(
-        torch.equal(a, c) and torch.equal(b, d) for (a, b), (c, d) in zip(left, right, strict=True))
+        torch.equal(a, c) and torch.equal(b, d) for (a, b), (c, d) in zip(left, right, strict=True)
+    )
 
 
 @pytest.fixture
@@ -40,6 +41,11 @@ def test_training_depends_on_seed_and_epoch_alone(config):
     assert same(batches(elsewhere, 0), expected[0])  # the workers live on and still learn of the new epoch
     assert not same(expected[0], expected[3])
     assert not same(batches(open_data(config, 2).training("cpu"), 0), expected[0])
+
+
+def test_an_image_changes_differently_in_each_epoch(config):
+    one = open_data(replace(config, train_images=1), 0).training("cpu")
+    assert len({batches(one, epoch)[0][0].numpy().tobytes() for epoch in range(5)}) == 5
 
 
 def test_training_leaves_the_global_generator_alone(config):

@@ -131,9 +131,12 @@ def test_images_must_be_bytes(make_parquet):
 
 def test_damaged_and_empty_files(make_parquet):
     root = make_parquet("train.parquet", [])
-    pq.write_table(pq.read_table(root / "train.parquet").cast(
-        pa.schema({"image": pa.struct({"bytes": pa.binary(), "path": pa.string()}), "label": pa.int64()})
-    ), root / "train.parquet")
+    pq.write_table(
+        pq.read_table(root / "train.parquet").cast(
+            pa.schema({"image": pa.struct({"bytes": pa.binary(), "path": pa.string()}), "label": pa.int64()})
+        ),
+        root / "train.parquet",
+    )
     with pytest.raises(DataError, match=r"train.parquet has no rows"):
         open_parquet(root)
     (root / "train.parquet").write_text("damaged")

@@ -22,7 +22,8 @@ def batches(loader, epoch=0):
 
 def same(left, right):
     return len(left) == len(right) and all(
-        torch.equal(a, c) and torch.equal(b, d) for (a, b), (c, d) in zip(left, right, strict=True))
+        torch.equal(a, c) and torch.equal(b, d) for (a, b), (c, d) in zip(left, right, strict=True)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -48,8 +49,10 @@ def test_the_parts_do_not_overlap_and_are_normalised(digits):
     images, _ = next(iter(plain.training("cpu")))
     assert images.mean().item() == pytest.approx(0, abs=1e-4)
     assert images.std().item() == pytest.approx(1, abs=1e-3)
-    parts = [{image.numpy().tobytes() for images, _ in loader for image in images}
-             for loader in (plain.training("cpu"), plain.validation("cpu") or [], plain.test("cpu"))]
+    parts = [
+        {image.numpy().tobytes() for images, _ in loader for image in images}
+        for loader in (plain.training("cpu"), plain.validation("cpu") or [], plain.test("cpu"))
+    ]
     assert not parts[0] & parts[1]
     assert not parts[0] & parts[2]
 
@@ -65,6 +68,11 @@ def test_training_depends_on_seed_and_epoch_alone(digits):
     assert same(first, batches(open_data(DIGITS, 3).training("cpu"), 5))
     assert not same(first, batches(loader, 6))
     assert not same(first, batches(open_data(DIGITS, 4).training("cpu"), 5))
+
+
+def test_an_image_changes_differently_in_each_epoch():
+    one = open_data(replace(DIGITS, train_images=1, validation=0, augment=AugmentConfig(crop=4)), 0).training("cpu")
+    assert len({batches(one, epoch)[0][0].numpy().tobytes() for epoch in range(8)}) > 4
 
 
 def test_a_broken_off_epoch_leaves_no_trace(digits):
@@ -115,6 +123,16 @@ def test_digits_are_not_mirrored_unless_asked():
     assert len(original & held) < 0.7 * len(original)
 
 
+def test_erasing_leaves_the_mean_colour():
+    shares = []
+    for probability in (0.0, 1.0):
+        augment = AugmentConfig(crop=0, erase=probability)
+        images, _ = next(iter(open_data(replace(DIGITS, augment=augment), 0).training("cpu")))
+        shares.append((images == 0).float().mean().item())
+    assert shares[0] == 0
+    assert 0.1 < shares[1] < 0.3
+
+
 def test_train_images(digits):
     data = open_data(replace(DIGITS, train_images=100, validation=0.2), 0)
     assert [len(labels) for _, labels in data.training("cpu")] == [80]
@@ -134,11 +152,14 @@ def test_images_can_be_resized():
     assert next(iter(data.test("cpu")))[0].shape == (100, 1, 20, 20)
 
 
-@pytest.mark.parametrize(("size", "augment", "message"), [
-    (None, {"policy": "randaugment"}, "augment.policy randaugment is for large images only .*these have 8"),
-    (None, {"crop": 8}, "augment.crop pads by 8 pixels, which must be less than the image's 8"),
-    (96, {"crop": 4}, "augment.crop is for images of at most 64 pixels a side, and these have 96"),
-])
+@pytest.mark.parametrize(
+    ("size", "augment", "message"),
+    [
+        (None, {"policy": "randaugment"}, "augment.policy randaugment is for large images only .*these have 8"),
+        (None, {"crop": 8}, "augment.crop pads by 8 pixels, which must be less than the image's 8"),
+        (96, {"crop": 4}, "augment.crop is for images of at most 64 pixels a side, and these have 96"),
+    ],
+)
 def test_augmentation_that_does_not_fit_the_size(size, augment, message):
     with pytest.raises(DataError, match=message):
         open_data(DataConfig(image_size=size, augment=AugmentConfig(**augment)), 0)

@@ -58,16 +58,19 @@ def test_subset_keeps_each_class_share():
     assert len(subset(labels, 89)) == 89
 
 
-@pytest.mark.parametrize(("name", "message"), [
-    ("digit", "There is no data set 'digit'; did you mean digits"),
-    ("cifar-10", "There is no data set 'cifar-10'; did you mean cifar10"),
-    ("imagenet", f"There is no data set 'imagenet'; .*Allowed: {', '.join(DATA_SETS)}"),
-    ("digits:8", "There is no data set 'digits:8'"),
-    ("folder", "'folder' needs a path: write folder:PATH"),
-    ("parquet:", "'parquet:' needs a path: write parquet:PATH"),
-    ("folder:/no/such", "There is no folder /no/such: expected train/CLASS"),
-    ("parquet:/no/such", "There is no folder /no/such: expected train.parquet"),
-])
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("digit", "There is no data set 'digit'; did you mean digits"),
+        ("cifar-10", "There is no data set 'cifar-10'; did you mean cifar10"),
+        ("imagenet", f"There is no data set 'imagenet'; .*Allowed: {', '.join(DATA_SETS)}"),
+        ("digits:8", "There is no data set 'digits:8'"),
+        ("folder", "'folder' needs a path: write folder:PATH"),
+        ("parquet:", "'parquet:' needs a path: write parquet:PATH"),
+        ("folder:/no/such", "There is no folder /no/such: expected train/CLASS"),
+        ("parquet:/no/such", "There is no folder /no/such: expected train.parquet"),
+    ],
+)
 def test_wrong_names(name, message):
     with pytest.raises(DataError, match=message):
         open_source(name, "unused")
@@ -115,6 +118,9 @@ def test_cifar_that_cannot_be_downloaded(tmp_path, monkeypatch):
         raise URLError("no network")
 
     monkeypatch.setattr(CIFAR10, "download", fail)
-    with pytest.raises(DataError, match=r"CIFAR10 is not in .* cannot be downloaded .*no network.*"
-                                        r"unpack cifar-10-python.tar.gz .* into .*cifar-10-batches-py"):
+    with pytest.raises(
+        DataError,
+        match=r"CIFAR10 is not in .* cannot be downloaded .*no network.*"
+        r"unpack cifar-10-python.tar.gz .* into .*cifar-10-batches-py",
+    ):
         open_source("cifar10", str(tmp_path))

@@ -1,0 +1,132 @@
+"""Wrong input gets one clear message, a non-zero status, and leaves nothing behind."""
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+import ddnn
+from ddnn.data_spec import DataSpec
+from tests.end_to_end.command import refused, run
+
+
+@pytest.fixture(autouse=True)
+def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (["--full", "resnet43"], 1, "did you mean resnet44"),
+        (["--full", "resnet20", "--subnets", "resnet9"], 1, "did you mean resnet8"),
+        (["--full", "resnet20", "--subnets", "resnet56"], 1, "does not nest"),
+        (["--full", "resnet50", "--subnets", "resnet34"], 1, "does not nest"),
+        (["--subnets", "{tiny: [1, 1]}"], 1, "3 stages"),
+        (["--data", "cifar11"], 1, "cifar10"),
+        (["--data", "folder:nowhere"], 1, "nowhere"),
+        (["--data", "parquet:nowhere"], 1, "nowhere"),
+        (["--epoch", "3"], 2, "did you mean --epochs"),
+        (["--epochs", "three"], 2, "--epochs: Expected a int"),
+        (["--epochs", "0"], 1, "epochs must be at least 1"),
+        (["--objective", "ekdd"], 2, "'ekd', 'joint'"),
+        (["--ekd.alpha", "-1"], 1, "ekd.alpha must be 0 or more"),
+        (["--ekd.alhpa", "1"], 2, "did you mean --ekd.alpha"),
+        (["--config", "cifar10-resnet21"], 1, "did you mean cifar10-resnet20"),
+        (["--model_options.stem", "small"], 1, "unknown option 'stem'"),
+        (["--device", "mps"], 1, "device mps is not available"),
+        (["--train_images", "99999"], 1, "99999"),
+        (["--weights", "nowhere.pt"], 1, "nowhere.pt is missing"),
+        (["--augment.policy", "randaugment"], 1, "large images"),
+    ],
+)
+def test_train_refuses(
+    arguments: list[str], status: int, message: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert message in refused(run(capfd, "train", *arguments, "--output", "run"), status)
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("epochz: 3", "--epochs"), ("epochs: [", "YAML"), ("- 3", "mapping"), ("ekd: {alhpa: 1}", "--ekd.alpha")],
+)
+def test_a_wrong_configuration_file_is_refused(
+    text: str, message: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "mine.yaml").write_text(text)
+    assert message in refused(run(capfd, "train", "--config", "mine.yaml"), 2)
+
+
+def test_an_unknown_command_is_refused(capfd: pytest.CaptureFixture[str]) -> None:
+    assert "did you mean evaluate" in refused(run(capfd, "evalute"), 2)
+    assert "families" in refused(run(capfd), 2)
+
+
+def test_a_run_directory_that_exists_is_not_touched(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "notes.txt").write_text("mine")
+    assert "--resume run" in refused(run(capfd, "train", "--output", "run"))
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["notes.txt"]
+
+
+class TestFolders:
+    def images(self, folder: Path, count: int = 3) -> None:
+        folder.mkdir(parents=True)
+        for number in range(count):
+            Image.new("RGB", (16, 16), (number * 20, 0, 0)).save(folder / f"{number}.png")
+
+    def test_an_empty_folder_is_refused(self, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+        (tmp_path / "pictures").mkdir()
+        assert "pictures" in refused(run(capfd, "train", "--data", "folder:pictures", "--output", "run"))
+        assert not (tmp_path / "run").exists()
+
+    @pytest.mark.parametrize("options", [["--image_size", "16"], ["--image_size", "96", "--workers", "1"]])
+    def test_an_unreadable_image_is_named(
+        self, options: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        for split in ("train", "val"):
+            for label in ("cat", "dog"):
+                self.images(tmp_path / "pictures" / split / label)
+        (tmp_path / "pictures" / "train" / "cat" / "1.png").write_bytes(b"no image")
+        result = run(capfd, "train", "--data", "folder:pictures", "--validation", 0, *options, "--epochs", 1)
+        assert "1.png" in refused(result)
+
+
+class TestNetworks:
+    @pytest.fixture
+    def network(self, tmp_path: Path) -> Path:
+        spec = DataSpec(1, (8, 8), (0.5,), (0.2,), tuple("abcd"))
+        net = ddnn.build("resnet14", ["resnet8"], num_classes=4, in_channels=1)
+        net.data_spec = spec
+        net.save(tmp_path / "network")
+        return tmp_path / "network"
+
+    def test_other_classes_than_the_data(self, network: Path, capfd: pytest.CaptureFixture[str]) -> None:
+        message = refused(run(capfd, "evaluate", network, "--data", "digits"))
+        assert "10 classes" in message
+        assert "4" in message
+
+    def test_a_saved_network_does_not_know_its_data(self, network: Path, capfd: pytest.CaptureFixture[str]) -> None:
+        assert "give --data" in refused(run(capfd, "evaluate", network))
+
+    def test_a_truncated_file(self, network: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+        weights = network / "model.safetensors"
+        weights.write_bytes(weights.read_bytes()[:5000])
+        for command in (["evaluate", network, "--data", "digits"], ["extract", network], ["predict", network, "x.png"]):
+            assert "is damaged" in refused(run(capfd, *command))
+        assert not list(tmp_path.glob("*.safetensors"))
+
+    def test_extract(self, network: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+        assert "did you mean resnet8" in refused(run(capfd, "extract", network, "--subnet", "resnet9"))
+        assert "does not exist" in refused(run(capfd, "extract", network, "--output", "no/where.safetensors"))
+        (tmp_path / "there.safetensors").write_text("mine")
+        assert "exists already" in refused(run(capfd, "extract", network, "--output", "there.safetensors"))
+        assert (tmp_path / "there.safetensors").read_text() == "mine"
+
+    def test_predict(self, network: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+        (tmp_path / "text.png").write_text("no image")
+        assert "text.png" in refused(run(capfd, "predict", network, "text.png"))
+        assert "missing.png" in refused(run(capfd, "predict", network, "missing.png"))
+        assert "nowhere" in refused(run(capfd, "predict", "nowhere", "text.png"))
+        assert "top must be" in refused(run(capfd, "predict", network, "text.png", "--top", 0))
