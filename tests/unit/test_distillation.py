@@ -60,5 +60,5 @@ def test_attention_distance_sums_over_stages() -> None:
 
 
 def test_shapes_are_checked_while_the_tests_run() -> None:
-    with pytest.raises(Exception, match="(?i)type"):
+    with pytest.raises(Exception, match=r"(?i)type"):
         posterior_divergence(torch.zeros(2, 3), torch.zeros(2, 4))
