@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ddnn.data_spec import DataSpec
     from ddnn.errors import DDNNError
     from ddnn.network import DepthDynamicNetwork
+    from ddnn.objectives import EKD, Joint
     from ddnn.shared_prefix import Output
     from ddnn.training import train
 
@@ -22,7 +23,9 @@ _EXPORTS = {
     "DDNNError": "errors",
     "DataSpec": "data_spec",
     "DepthDynamicNetwork": "network",
+    "EKD": "objectives",
     "EKDConfig": "config",
+    "Joint": "objectives",
     "Output": "shared_prefix",
     "TrainConfig": "config",
     "build": "building",
@@ -32,10 +35,12 @@ _EXPORTS = {
 }
 
 __all__ = [
+    "EKD",
     "DDNNError",
     "DataSpec",
     "DepthDynamicNetwork",
     "EKDConfig",
+    "Joint",
     "Output",
     "TrainConfig",
     "build",

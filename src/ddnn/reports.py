@@ -17,12 +17,14 @@ def print_json(result: Mapping[str, Any]) -> None:
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """A table on standard output; numbers stand right, the first column left."""
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    table = Table(box=box.SIMPLE_HEAD)
     for number, column in enumerate(columns):
         table.add_column(column, justify="right" if number else "left", no_wrap=True)
     for row in rows:
         table.add_row(*(str(cell) for cell in row))
-    Console(width=None if sys.stdout.isatty() else 200).print(table)  # a file or a pipe has no edge to cut at
+    console = Console(width=None if sys.stdout.isatty() else 200)  # a file or a pipe has no edge to cut at
+    console.print(title, highlight=False, markup=False)
+    console.print(table)
 
 
 def percent(share: float) -> str:

@@ -70,6 +70,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[s
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        partial.touch()  # with the permissions of any new file; safetensors would keep it to its owner
         save_file(whole, partial, metadata={"format": "pt", **(metadata or {})})
         digest = checksum(partial)
         os.replace(partial, path)
