@@ -70,8 +70,10 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[s
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-        partial.touch()  # with the permissions of any new file; safetensors would keep it to its owner
+        partial.touch()
+        mode = partial.stat().st_mode
         save_file(whole, partial, metadata={"format": "pt", **(metadata or {})})
+        partial.chmod(mode)  # that of any new file; safetensors keeps it to its owner
         digest = checksum(partial)
         os.replace(partial, path)
     finally:
