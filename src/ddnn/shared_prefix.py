@@ -88,7 +88,7 @@ def _run(
         for step, names in zip(branch.steps, branch.stage_ends, strict=True):
             reached = step.run(nets[branch.name], reached)
             for name in names:
-                features[name] = (*features[name], reached)
+                features[name] = (*features[name], step.feature(reached))
         if branch.branches:
             _run(branch.branches, nets, reached, logits, features)
         else:

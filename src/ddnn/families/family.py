@@ -21,6 +21,10 @@ Part = str | Callable[[nn.Module, Any], Any]
 """A path to a sub-module, or a function of the model and the value that flows through it."""
 
 
+def _unchanged(value: Any) -> Tensor:
+    return value
+
+
 @dataclass(frozen=True)
 class Step:
     """One piece of a model's forward pass; the whole model is its steps one after the other.
@@ -31,12 +35,14 @@ class Step:
         parts: what runs, in order.
         owns: paths of parameters and modules that a function among the parts uses.
         ends_stage: whether the value after this step is the feature of a stage.
+        feature: makes (batch, channels, height, width) of that value, where it is laid out otherwise.
     """
 
     key: str
     parts: tuple[Part, ...]
     owns: tuple[str, ...] = ()
     ends_stage: bool = False
+    feature: Callable[[Any], Tensor] = _unchanged
 
     @property
     def paths(self) -> tuple[str, ...]:
