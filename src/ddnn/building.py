@@ -1,6 +1,6 @@
 """The ways to obtain a network: build it by name, make it from one's own model, or load it from a directory."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +10,15 @@ from torch import Tensor, nn
 from ddnn import storage
 from ddnn.data_spec import DataSpec
 from ddnn.errors import DDNNError, ModelFileError, near
-from ddnn.families import REGISTRY, Depth, Family, family_of, resolve_depths
+from ddnn.families import REGISTRY, Depth, Family, Step, family_of, resolve_depths
 from ddnn.families.own_model import OwnModel
+from ddnn.families.timm_models import PREFIX, TimmModel
+from ddnn.modes import in_mode
 from ddnn.network import DepthDynamicNetwork, tie_subnets
-from ddnn.weights import load_weights
+from ddnn.weights import load_private, load_weights, read_weights
 
 Subnets = Iterable[str] | Mapping[str, Depth]
+Weights = str | Path | Mapping[str, str | Path]
 
 
 def build(
@@ -24,18 +27,21 @@ def build(
     *,
     num_classes: int = 1000,
     in_channels: int = 3,
-    weights: str | Path | None = None,
+    weights: Weights | None = None,
     **options: Any,
 ) -> DepthDynamicNetwork:
     """Build a network with fresh weights, or with the full net's from a file.
 
     Args:
-        full: the full net, such as "resnet34"; `ddnn families` lists them.
+        full: the full net, such as "resnet34"; `ddnn families` lists them. "timm/…" is a model of timm's.
         subnets: names of smaller members of the same family, or a depth for each name of your own.
         num_classes: outputs.
         in_channels: channels of the images.
-        weights: a state dict of the full net in a .safetensors or .pt file.
-        options: the family's own, such as `stem="small"` for torchvision's ResNets.
+        weights: what the full net starts from: a state dict in a .safetensors or .pt file, the name of torchvision's
+            weights, such as "IMAGENET1K_V1", or "timm/NAME"; or such a source for each of several nets by name, of
+            which a sub-net's gives what is private to it. A head for other classes is left fresh, with a warning.
+        options: the family's own, such as `stem="small"` for torchvision's ResNets; for timm's models what
+            `timm.create_model` takes.
 
     Raises:
         DDNNError: for unknown names or options, depths that do not nest, or weights that do not fit; nothing is
@@ -47,21 +53,32 @@ def build(
         >>> net.names
         ('tiny', 'resnet18', 'resnet34')
     """
-    family = family_of(full)
+    for what, count in (("num_classes", num_classes), ("in_channels", in_channels)):
+        if not isinstance(count, int) or count < 1:
+            raise DDNNError(f"{what} must be a whole number of at least 1, not {count!r}")
+    wanted = _with_depths(subnets)
+    if full.startswith(PREFIX):
+        family = TimmModel(full, num_classes, in_channels, options)
+        full, wanted = family.full, family.named(wanted)
+    else:
+        family = family_of(full)
     depth = family.members[full]
-    depths = resolve_depths(family, depth, _with_depths(subnets))
+    depths = resolve_depths(family, depth, wanted)
     _check_distinct(full, depths)
     chosen = family.parse_options(options)
-    for what, count in (("num_classes", num_classes), ("in_channels", in_channels)):
-        if count < 1:
-            raise DDNNError(f"{what} must be at least 1, not {count}")
+    sources = _sources(weights, full, depths)
+    states = {name: family.stock_layout(read_weights(source, name)) for name, source in sources.items()}
     model = family.build(depth, num_classes, in_channels, chosen)
-    if weights is not None:
-        load_weights(model, Path(weights))
+    if full in states:
+        head = (family.steps(depth) or [Step("head", ())])[-1].paths
+        load_weights(model, states.pop(full), sources[full], head)
     network = DepthDynamicNetwork(
         family, (full, depth), model, num_classes=num_classes, in_channels=in_channels, options=chosen
     )
-    return tie_subnets(network, depths)
+    tie_subnets(network, depths)
+    for name, state in states.items():
+        load_private(network[name], model, state, sources[name])
+    return network
 
 
 def from_model(
@@ -81,10 +98,11 @@ def from_model(
         stages: paths of its stages, each an `nn.Sequential` or `nn.ModuleList` of blocks, such as "layer1".
         subnets: blocks to keep in each stage, for each sub-net.
         name: what to call the full net.
-        example: a batch of images to try the blocks with; by default zeros of 224x224.
+        example: a batch of images to try the blocks with; by default noise of 224x224.
 
     Raises:
-        DDNNError: if a path is no stage, a depth does not nest, or a block that changes the shape would be left out.
+        DDNNError: if a path is no stage, a depth does not nest, a block that changes the shape would be left out, or a
+            sub-net does not run.
 
     Example:
         >>> import ddnn, torch, torchvision
@@ -104,15 +122,17 @@ def from_model(
         family,
         (name, family.full_depth),
         model,
-        num_classes=trial.num_classes,
-        in_channels=trial.in_channels,
-        options=family.parse_options({"stages": stages}),
+        num_classes=trial.logits.shape[1],
+        in_channels=trial.images.shape[1],
+        options=family.parse_options({"stages": stages, "out_of_place": family.out_of_place}),
     )
-    return tie_subnets(network, depths)
+    tie_subnets(network, depths)
+    _try_subnets(network, trial.images)
+    return network
 
 
 def load(path: str | Path, model: nn.Module | None = None) -> DepthDynamicNetwork:
-    """Read a network that `net.save` or `ddnn train` wrote.
+    """Read a network that `net.save` or `ddnn train` wrote; it comes in evaluation mode.
 
     Args:
         path: the directory, or a run directory that holds it as `network/`.
@@ -127,10 +147,12 @@ def load(path: str | Path, model: nn.Module | None = None) -> DepthDynamicNetwor
     try:
         network = _rebuild(config, model)
         network.data_spec = None if config["data"] is None else DataSpec.from_json(config["data"])
-    except (KeyError, TypeError, IndexError) as error:
-        raise ModelFileError(f"{directory / storage.CONFIG} is damaged: {error!r}") from None
+    except ModelFileError:
+        raise
+    except (KeyError, TypeError, IndexError, AttributeError, ValueError, RuntimeError) as error:
+        raise ModelFileError(f"{directory / storage.CONFIG} is damaged: {' '.join(str(error).split())}") from None
     _fill(network, tensors, directory)
-    return network
+    return network.eval()
 
 
 def network_directory(path: Path) -> Path:
@@ -139,10 +161,39 @@ def network_directory(path: Path) -> Path:
     return inner if not (path / storage.CONFIG).exists() and inner.is_dir() else path
 
 
+@torch.no_grad()
+def _try_subnets(network: DepthDynamicNetwork, images: Tensor) -> None:
+    """Refuse sub-nets that do not run, such as those of a model that asks for a block by its number."""
+    with in_mode(network, training=False):
+        for name in network.names:
+            try:
+                network(images, name)
+            except (RuntimeError, IndexError, AttributeError, KeyError, TypeError, ValueError) as error:
+                reason = (str(error).splitlines() or [type(error).__name__])[0]
+                raise DDNNError(
+                    f"{name} with depth {network.depths[name]} does not run: {reason}; the model's forward pass must "
+                    "do without the blocks that a sub-net leaves out"
+                ) from None
+
+
+def _sources(weights: Weights | None, full: str, depths: Mapping[str, Depth]) -> dict[str, str]:
+    """Where the weights of each net come from, for those that have any."""
+    sources = weights if isinstance(weights, Mapping) else {full: weights} if weights is not None else {}
+    for name in sources:
+        if name != full and name not in depths:
+            raise DDNNError(f"weights are given for {name!r}, which is no net here; {near(name, [full, *depths])}")
+    return {name: str(source) for name, source in sources.items()}
+
+
 def _with_depths(subnets: Subnets) -> dict[str, Depth | None]:
     if isinstance(subnets, str):
         raise DDNNError(f"subnets must be a list of names or a depth for each name; write [{subnets!r}]")
     if isinstance(subnets, Mapping):
+        for name, depth in subnets.items():
+            if not isinstance(depth, Sequence) or isinstance(depth, str) or any(type(b) is not int for b in depth):
+                raise DDNNError(
+                    f"the depth of {name} must be whole numbers, one a stage, such as (2, 2), not {depth!r}"
+                )
         return {name: tuple(depth) for name, depth in subnets.items()}
     names = list(subnets)
     twice = sorted({name for name in names if names.count(name) > 1})
@@ -171,10 +222,19 @@ def _rebuild(config: Mapping[str, Any], model: nn.Module | None) -> DepthDynamic
                 "ddnn.load(path, model=MyModel())"
             )
         family = OwnModel(model, tuple(config["options"]["stages"]), full)
+        family.leave_inputs_alone(tuple(config["options"]["out_of_place"]))
+    elif config["family"] == TimmModel.name:
+        chosen = config["options"]
+        sizes = int(config["num_classes"]), int(config["in_channels"])
+        family = TimmModel(chosen["model"], *sizes, chosen["arguments"])
     elif config["family"] in REGISTRY:
         family = REGISTRY[config["family"]]
     else:
         raise ModelFileError(f"unknown family {config['family']!r}; {near(config['family'], REGISTRY)}")
+    if isinstance(family, OwnModel) and family.members != {full: depths[full]}:
+        raise ModelFileError(
+            f"{full} has {depths[full]} blocks where it was saved, and the model here {family.members}"
+        )
     options = family.parse_options(config["options"])
     num_classes, in_channels = int(config["num_classes"]), int(config["in_channels"])
     with torch.random.fork_rng(devices=[]):  # the weights are about to be replaced: leave the caller's seed alone

@@ -3,9 +3,9 @@
 Torch and what stands on it are imported by the command that needs them, so that help and errors come at once.
 """
 
-import json
 import os
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -13,9 +13,17 @@ from typing import TYPE_CHECKING, Any
 
 from ddnn import __version__
 from ddnn.command_parser import CommandParser, RecipeFile, UsageError
-from ddnn.config import DataConfig, EvaluateConfig, ExtractConfig, PredictConfig, TrainConfig, from_fields
+from ddnn.config import (
+    DataConfig,
+    EvaluateConfig,
+    ExtractConfig,
+    FamiliesConfig,
+    PredictConfig,
+    TrainConfig,
+    from_fields,
+)
 from ddnn.errors import DDNNError
-from ddnn.reports import millions, percent, print_json, print_table
+from ddnn.reports import millions, percent, print_json, print_table, to_json
 
 if TYPE_CHECKING:
     from ddnn.evaluation import Score
@@ -23,19 +31,31 @@ if TYPE_CHECKING:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; gives the exit status: 0, 1 for what could not be done, 2 for what could not be understood."""
+    """Run a command; gives the exit status: 0, 1 for what could not be done, 2 for what could not be understood,
+    130 for Ctrl-C."""
+    warnings.showwarning = _show_warning
     try:
         options = _parser().parse_args(arguments)
         COMMANDS[options.subcommand][1](options[options.subcommand])
     except DDNNError as error:
         print(f"ddnn: error: {error}", file=sys.stderr)
         return 2 if isinstance(error, UsageError) else 1
-    except KeyboardInterrupt:
-        print("ddnn: interrupted; a training run goes on with: ddnn train --resume RUN", file=sys.stderr)
+    except KeyboardInterrupt as error:
+        print(f"ddnn: {error or 'interrupted'}", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:  # no space, no permission, a file where a folder should be
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"ddnn: error: {where}{error.strerror or ' '.join(str(error).split())}", file=sys.stderr)
+        return 1
     return 0
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+    """A warning of ours in one line on standard error, without the place in the code; others' are for developers."""
+    if category is UserWarning:
+        print(f"ddnn: warning: {message}", file=sys.stderr)
 
 
 def _parser() -> CommandParser:
@@ -52,20 +72,27 @@ def _parser() -> CommandParser:
     return parser
 
 
-def _no_options(parser: CommandParser) -> None:
-    pass
+def _families_options(parser: CommandParser) -> None:
+    parser.add_class_arguments(FamiliesConfig)
 
 
 def _families(options: Any) -> None:
-    from ddnn.families import REGISTRY
+    config = from_fields(FamiliesConfig, options.as_dict())
+    from ddnn.families import REGISTRY, containing
     from ddnn.profiling import family_costs
 
     result = {
         name: {
-            "input": list(family.default_input),
+            "input": [family.default_input[0], *[config.image_size or side for side in family.default_input[1:]]],
+            "classes": config.num_classes or family.default_classes,
             "members": {
-                member: {"depth": list(family.members[member]), **asdict(cost)}
-                for member, cost in family_costs(family).items()
+                member: {
+                    "depth": list(family.members[member]),
+                    "stages": len(family.members[member]),
+                    **asdict(cost),
+                    "inside": containing(family, member),
+                }
+                for member, cost in family_costs(family, config.image_size, config.num_classes).items()
             },
         }
         for name, family in REGISTRY.items()
@@ -74,21 +101,18 @@ def _families(options: Any) -> None:
         return print_json(result)
     rows = [
         (
-            name if number == 0 else "",
             member,
             " ".join(map(str, facts["depth"])),
             millions(facts["parameters"]),
             millions(facts["macs"]),
             "x".join(map(str, family["input"])),
+            " ".join(facts["inside"]) or "-",
         )
-        for name, family in result.items()
-        for number, (member, facts) in enumerate(family["members"].items())
+        for family in result.values()
+        for member, facts in family["members"].items()
     ]
-    print_table(
-        "Each member lies in the deeper ones of its family, where no stage is shorter",
-        ["family", "member", "depth", "params, M", "MACs, M", "input"],
-        rows,
-    )
+    columns = ["model", "blocks per stage", "params, M", "MACs, M", "input", "shares its weights with, as a sub-net"]
+    print_table("What nests in what; any depth in between has no name, and nests as well", columns, rows)
 
 
 def _train_options(parser: CommandParser) -> None:
@@ -107,7 +131,7 @@ def _train(options: Any) -> None:
     device = pick_device(run.config.device)
     scores = evaluate(run.network.to(device), run.data.test(device))
     result = {"run": str(run.directory.path), "seconds": round(run.seconds, 1), "nets": _as_json(run.network, scores)}
-    write_text(run.directory.results, json.dumps(result, indent=2) + "\n")
+    write_text(run.directory.results, to_json(result) + "\n")
     title = f"{run.directory.path}: {run.config.data} test images, {run.seconds:.1f} s of training"
     _show_scores(options, title, result)
 
@@ -202,7 +226,7 @@ Options = Callable[[CommandParser], None]
 Command = Callable[[Any], None]
 
 COMMANDS: dict[str, tuple[Options, Command, str]] = {
-    "families": (_no_options, _families, "what nests in what, with parameters and MACs"),
+    "families": (_families_options, _families, "what nests in what, with parameters and MACs"),
     "train": (_train_options, _train, "train a network at all its depths"),
     "evaluate": (_evaluate_options, _evaluate, "accuracy of every sub-net on a data set"),
     "extract": (_extract_options, _extract, "a sub-net as a stock state dict in a safetensors file"),

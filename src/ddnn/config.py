@@ -140,7 +140,8 @@ class TrainConfig(DataConfig):
         subnets: names of smaller members of its family, as a list or with commas between them, or a depth for each
             name, such as {"tiny": [1, 1, 1]}.
         model_options: the family's own options, such as {"stem": "small"}.
-        weights: state dict of the full net to start from (.safetensors, or .pt with tensors alone).
+        weights: what the full net starts from: a state dict (.safetensors, or .pt with tensors alone), the name of
+            torchvision's weights, such as IMAGENET1K_V1, or timm/NAME; or a mapping from names of nets to those.
         objective: ekd, or joint (cross-entropy on every net, no distillation).
         ekd: options of the objective ekd.
         epochs: passes over the training images.
@@ -163,7 +164,7 @@ class TrainConfig(DataConfig):
     full: str = "resnet20"
     subnets: list[str] | dict[str, list[int]] | str = "resnet8,resnet14"
     model_options: dict[str, Any] = field(default_factory=dict)
-    weights: str | None = None
+    weights: str | dict[str, str] | None = None
     objective: Literal["ekd", "joint"] = "ekd"
     ekd: EKDConfig = field(default_factory=EKDConfig)
     epochs: int = 20
@@ -191,7 +192,13 @@ class TrainConfig(DataConfig):
         _check(self.warmup_epochs >= 0, f"warmup_epochs must be 0 or more, not {self.warmup_epochs}")
         _check(0 <= self.label_smoothing < 1, f"label_smoothing must be in [0, 1), not {self.label_smoothing}")
         _check(self.clip is None or self.clip > 0, f"clip must be above 0, not {self.clip}")
-        _check(self.seed >= 0, f"seed must be 0 or more, not {self.seed}")
+        _check(0 <= self.seed < 2**32, f"seed must be in [0, 2^32), not {self.seed}")
+        taken = sorted({"full", "subnets", "num_classes", "in_channels", "weights"} & set(self.model_options))
+        _check(
+            not taken,
+            f"{', '.join(taken)} cannot be among the model_options: full, subnets and weights are keys of their own, "
+            "num_classes and in_channels follow from the data",
+        )
 
     @property
     def subnet_depths(self) -> list[str] | dict[str, tuple[int, ...]]:
@@ -208,6 +215,28 @@ class TrainConfig(DataConfig):
         if self.lr is not None:
             return self.lr
         return 0.1 * max(1.0, self.batch_size / 128) if self.optimizer == "sgd" else 1e-3
+
+
+@dataclass(frozen=True)
+class FamiliesConfig:
+    """For which images and classes the costs are given.
+
+    Args:
+        image_size: side in pixels; None means the usual one of each family.
+        num_classes: outputs; None means the usual number of each family.
+    """
+
+    image_size: int | None = None
+    num_classes: int | None = None
+
+    def __post_init__(self) -> None:
+        _check(
+            self.image_size is None or self.image_size >= 32,
+            f"image_size must be at least 32 pixels, not {self.image_size}",
+        )
+        _check(
+            self.num_classes is None or self.num_classes >= 1, f"num_classes must be at least 1, not {self.num_classes}"
+        )
 
 
 @dataclass(frozen=True)

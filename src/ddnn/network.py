@@ -21,7 +21,7 @@ from ddnn.errors import DDNNError, near
 from ddnn.families import Depth, Family, resolve_depths
 from ddnn.families.family import common_prefix
 from ddnn.shared_prefix import Branch, Output, grow, run, run_separately
-from ddnn.sharing import corresponding_paths, share_modules, tie
+from ddnn.sharing import corresponding_paths, detach_parts, share_modules, tie
 
 
 class DepthDynamicNetwork(nn.Module):
@@ -71,6 +71,7 @@ class DepthDynamicNetwork(nn.Module):
         self._steps: dict[str, list[Any]] = {}
         self._tree: tuple[Branch, ...] | None = None
         self.nets = nn.ModuleDict()
+        self.training = self.nets.training = model.training
         self._hold(self.full, depth, model)
 
     @property
@@ -112,7 +113,8 @@ class DepthDynamicNetwork(nn.Module):
 
         Args:
             x: images, (batch, channels, height, width).
-            names: the nets to run; all of them by default.
+            names: the nets to run; all of them by default. The deepest of them comes last, and is the teacher of
+                objectives that have one.
 
         Returns:
             For each name, shallow to deep, its logits and one feature a stage.
@@ -124,12 +126,12 @@ class DepthDynamicNetwork(nn.Module):
             >>> [tuple(feature.shape) for feature in outputs["resnet8"].features]
             [(2, 16, 32, 32), (2, 32, 16, 16), (2, 64, 8, 8)]
         """
-        wanted = self.names if names is None else tuple(names)
-        nets = {name: self[name] for name in wanted}
+        chosen = {name: self[name] for name in (self.names if names is None else names)}
+        nets = {name: chosen[name] for name in self.names if name in chosen}
         if self._tree is None:
-            ends = self.family.stage_ends
-            return {name: run_separately(net, ends(self.depths[name]), x) for name, net in nets.items()}
-        tree = self._tree if names is None else grow({name: self._steps[name] for name in wanted})
+            ends, feature = self.family.stage_ends, self.family.feature
+            return {name: run_separately(net, ends(self.depths[name]), x, feature) for name, net in nets.items()}
+        tree = self._tree if names is None else grow({name: self._steps[name] for name in nets})
         return run(tree, nets, x)
 
     def add_subnet(self, name: str, depth: Depth | None = None, *, calibrate_with: Iterable[Any] | None = None) -> None:
@@ -156,18 +158,16 @@ class DepthDynamicNetwork(nn.Module):
 
     def extract(self, name: str) -> nn.Module:
         """An independent stock model of one net: its `state_dict` loads into the stock class with `strict=True`."""
-        return deepcopy(self[name])
+        return detach_parts(deepcopy(self[name]))
 
     def tensors(self) -> dict[str, Tensor]:
         """Each tensor once: the full net's under their stock names, what is a sub-net's own under `NAME/…`."""
-        stored = dict(self[self.full].state_dict(keep_vars=True))
-        seen = {id(tensor) for tensor in stored.values()}
-        for name in self.subnet_names:
+        stored: dict[int, tuple[str, Tensor]] = {}
+        for name in (self.full, *self.subnet_names):
+            prefix = "" if name == self.full else f"{name}/"
             for key, tensor in self[name].state_dict(keep_vars=True).items():
-                if id(tensor) not in seen:
-                    seen.add(id(tensor))
-                    stored[f"{name}/{key}"] = tensor
-        return stored
+                stored.setdefault(id(tensor), (prefix + key, tensor))
+        return dict(stored.values())
 
     def save(self, path: str | Path) -> None:
         """Write `model.safetensors` (each weight once) and `config.json` into the directory `path`."""
@@ -191,13 +191,14 @@ class DepthDynamicNetwork(nn.Module):
             subnet = self.family.build(depth, self.num_classes, self.in_channels, self.options)
         steps = self.family.steps(depth)
         if steps is None or self._tree is None:
-            tie(subnet, self[self.full], {"": ""})
+            tie(subnet, self[self.full], {"": ""}, {})
         else:
-            tie(subnet, self[self.full], corresponding_paths(steps, self._steps[self.full]))
+            slices = self.family.slices(depth, self.depths[self.full], self.options)
+            tie(subnet, self[self.full], corresponding_paths(steps, self._steps[self.full]), slices)
             nearest = max(self._steps, key=lambda name: common_prefix(steps, self._steps[name]))
             common = steps[: common_prefix(steps, self._steps[nearest])]
             share_modules(subnet, self[nearest], corresponding_paths(common, self._steps[nearest]))
-        return subnet.train(self.training)
+        return subnet
 
     def _hold(self, name: str, depth: Depth, model: nn.Module) -> None:
         self._check_name(name)

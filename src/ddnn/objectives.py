@@ -1,7 +1,6 @@
 """What one training iteration minimises: outputs and labels in, named loss parts out.
 
-`EKD` is the method of the paper (section 6 of the design); `Joint` is the same without a teacher, the ablation that
-belongs in every table.
+`EKD` is the method of the paper; `Joint` is the same without a teacher, the ablation that belongs in every table.
 """
 
 from abc import ABC, abstractmethod

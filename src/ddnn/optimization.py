@@ -10,14 +10,28 @@ from ddnn.config import TrainConfig
 
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:
-    """All parameters once, in two groups: weights, which decay, and norms, biases and other vectors, which do not.
+    """All parameters once, in two groups: the weights of layers, which decay, and what does not.
 
-    He et al., arXiv 1812.01187, section 3.1 ("no bias decay").
+    Norms and biases do not (He et al., arXiv 1812.01187, section 3.1, "no bias decay"), nor do gains, class tokens and
+    position embeddings, whatever their shape.
     """
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    decayed = [parameter for parameter in parameters if parameter.ndim > 1]
-    kept = [parameter for parameter in parameters if parameter.ndim <= 1]
-    return [{"params": decayed, "weight_decay": weight_decay}, {"params": kept, "weight_decay": 0.0}]
+    groups: dict[bool, list[nn.Parameter]] = {True: [], False: []}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            groups[_is_weight(name) and parameter.ndim > 1].append(parameter)
+    return [{"params": groups[True], "weight_decay": weight_decay}, {"params": groups[False], "weight_decay": 0.0}]
+
+
+def _is_weight(name: str) -> bool:
+    """Whether a parameter is called `weight`, or like attention's `in_proj_weight`.
+
+    >>> [_is_weight(name) for name in ("fc.weight", "conv.parametrizations.weight.original", "norm.layer_scale")]
+    [True, True, False]
+    """
+    *path, own = name.split(".")
+    if "parametrizations" in path[-2:]:  # torch.nn.utils.parametrize
+        own = path[-1]
+    return own == "weight" or own.endswith("_weight")
 
 
 def make_optimizer(model: nn.Module, config: TrainConfig) -> Optimizer:

@@ -1,6 +1,6 @@
 """What a net costs: parameters and multiply-accumulates."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import nn
@@ -32,11 +32,24 @@ def cost(model: nn.Module, input_shape: tuple[int, int, int]) -> Cost:
     return Cost(sum(parameter.numel() for parameter in model.parameters()), counter.get_total_flops() // 2)
 
 
-def family_costs(family: Family, num_classes: int = 1000) -> dict[str, Cost]:
-    """The cost of each member of a family at its usual input size; no weights are made."""
+def family_costs(family: Family, image_size: int | None = None, num_classes: int | None = None) -> dict[str, Cost]:
+    """The cost of each member of a family; no weights are made.
+
+    Args:
+        family: any.
+        image_size: side in pixels; None means the family's usual one.
+        num_classes: outputs; None means the family's usual number.
+    """
+    channels, height, width = family.default_input
+    shape = (channels, image_size or height, image_size or width)
+    sized = {"image_size": image_size} if image_size and _takes_image_size(family) else {}
     costs = {}
     for name, depth in family.members.items():
         with torch.device("meta"):
-            model = family.build(depth, num_classes, family.default_input[0], family.options())
-        costs[name] = cost(model, family.default_input)
+            model = family.build(depth, num_classes or family.default_classes, channels, family.options(**sized))
+        costs[name] = cost(model, shape)
     return costs
+
+
+def _takes_image_size(family: Family) -> bool:
+    return any(field.name == "image_size" for field in fields(family.options))

@@ -9,10 +9,24 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from ddnn.errors import DDNNError
+
 
 def print_json(result: Mapping[str, Any]) -> None:
     """The result as JSON on standard output."""
-    print(json.dumps(result, indent=2))
+    print(to_json(result))
+
+
+def to_json(result: Mapping[str, Any]) -> str:
+    """The result as JSON, which knows no infinity.
+
+    Raises:
+        DDNNError: if a number is not finite.
+    """
+    try:
+        return json.dumps(result, indent=2, allow_nan=False)
+    except ValueError:
+        raise DDNNError("a result is not finite: the network's outputs overflow; train it again") from None
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

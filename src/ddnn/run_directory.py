@@ -10,15 +10,27 @@ RUN/checkpoints/        last.ckpt, from which `ddnn train --resume RUN` goes on
 
 import csv
 import dataclasses
+import pickle
+import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
+from zipfile import ZipFile, is_zipfile
 
+import torch
 import yaml
+from torch import Tensor
 
 from ddnn.config import DataConfig, EvaluateConfig, TrainConfig, from_fields
 from ddnn.errors import DDNNError, ModelFileError
-from ddnn.storage import write_text
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes paths, which the Python interface takes, as text."""
+
+
+_Dumper.add_multi_representer(PurePath, lambda dumper, path: dumper.represent_str(str(path)))
 
 
 @dataclass(frozen=True)
@@ -80,11 +92,45 @@ class RunDirectory:
         names = [f"{config.full}-{data}", *(f"{config.full}-{data}-{number}" for number in range(2, 10_000))]
         return cls(next(path for name in names if not (path := Path("runs", name)).exists()))
 
-    def create(self, config: TrainConfig) -> None:
-        """Make the directory and write the configuration."""
-        self.path.mkdir(parents=True, exist_ok=True)
+    def create(self, config: TrainConfig) -> "RunDirectory":
+        """Make the directory and write the configuration.
+
+        Returns:
+            This directory, or one with the next number if another run has taken the name since it was claimed.
+
+        Raises:
+            DDNNError: if another run has taken `config.output`, or the configuration holds what YAML cannot.
+        """
         fields = {**dataclasses.asdict(config), "output": None, "resume": None}
-        write_text(self.config_file, yaml.safe_dump(fields, sort_keys=False))
+        try:
+            text = yaml.dump(fields, Dumper=_Dumper, sort_keys=False)
+        except yaml.YAMLError as error:
+            raise DDNNError(f"the configuration cannot be written as YAML: {' '.join(map(str, error.args))}") from None
+        self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            with self.config_file.open("x") as file:  # of all runs that want this name, one gets it
+                file.write(text)
+        except FileExistsError:
+            return RunDirectory.claim(config).create(config)
+        return self
+
+    def entries(self) -> frozenset[Path] | None:
+        """What is there; None if the directory is not there itself."""
+        return frozenset(self.path.iterdir()) if self.path.exists() else None
+
+    def tidy(self, before: frozenset[Path] | None) -> str:
+        """After a run has broken off: remove what it left if there is nothing to go on from; says what is kept.
+
+        Args:
+            before: what `entries` was before the run.
+        """
+        if self.last_checkpoint.exists():
+            return f"the last good checkpoint is {self.last_checkpoint}"
+        for entry in (self.entries() or frozenset()) - (before or frozenset()):
+            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+        if before is None:
+            self.path.rmdir()
+        return "no epoch was complete, so nothing was kept"
 
     def read_config(self) -> TrainConfig:
         """The configuration that `create` wrote.
@@ -98,6 +144,41 @@ class RunDirectory:
             return from_fields(TrainConfig, yaml.safe_load(self.config_file.read_text()))
         except (yaml.YAMLError, TypeError, KeyError) as error:
             raise ModelFileError(f"{self.config_file} is damaged: {' '.join(str(error).split())}") from None
+
+    def resumed(self, config: TrainConfig) -> TrainConfig:
+        """The configuration to go on with here, for one that has `resume` and nothing else.
+
+        Raises:
+            DDNNError: if it has something else.
+            ModelFileError: if there is no checkpoint to go on from, or it is damaged.
+        """
+        own = self.read_config()
+        if dataclasses.replace(config, resume=None) != TrainConfig():
+            raise DDNNError(f"--resume goes on with the configuration in {self.config_file}; give no other key")
+        again = f"train again with --config {self.config_file}"
+        if not self.last_checkpoint.is_file():
+            raise ModelFileError(f"{self.path} has no checkpoint to go on from: no epoch was complete; {again}")
+        if not is_zipfile(self.last_checkpoint) or ZipFile(self.last_checkpoint).testzip() is not None:
+            raise ModelFileError(f"{self.last_checkpoint} is damaged; {again}")
+        return dataclasses.replace(own, resume=str(self.path))
+
+    def fitting_checkpoint(self, expected: Mapping[str, Tensor]) -> Path:
+        """The last checkpoint, compared with the state dict that the configuration leads to.
+
+        Raises:
+            ModelFileError: if it is no checkpoint of ours, or names or shapes differ.
+        """
+        try:
+            state = torch.load(self.last_checkpoint, map_location="cpu", weights_only=True, mmap=True)
+            found = {name: tensor.shape for name, tensor in state["state_dict"].items()}
+        except (RuntimeError, KeyError, TypeError, AttributeError, EOFError, pickle.UnpicklingError):
+            raise ModelFileError(f"{self.last_checkpoint} is no checkpoint of ddnn train") from None
+        if found != {name: tensor.shape for name, tensor in expected.items()}:
+            raise ModelFileError(
+                f"{self.last_checkpoint} and {self.config_file} do not fit: they describe different networks; "
+                "restore the configuration that the run was started with"
+            )
+        return self.last_checkpoint
 
     def append_metrics(self, row: dict[str, Any]) -> None:
         """Add a row to the metrics; rows of the same or a later epoch, left by a run that was cut short, go."""

@@ -5,7 +5,7 @@ form a tree: the trunk is what all have in common, and each net is a path from t
 training them together cheaper than one by one.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, NamedTuple
@@ -95,18 +95,21 @@ def _run(
             logits[branch.name] = reached
 
 
-def run_separately(model: nn.Module, stage_ends: tuple[str, ...], x: Tensor) -> Output:
+def run_separately(
+    model: nn.Module, stage_ends: tuple[str, ...], x: Tensor, feature: Callable[[Any], Tensor]
+) -> Output:
     """The output of a model that cannot be described as steps; its features are caught as they pass.
 
     Args:
         model: any model.
         stage_ends: paths of the modules whose outputs are the features.
         x: the input.
+        feature: makes (batch, channels, height, width) of such an output.
     """
     features: dict[str, Tensor] = {}
 
     def catch(path: str) -> Any:
-        return lambda _module, _inputs, output: features.__setitem__(path, output)
+        return lambda _module, _inputs, output: features.__setitem__(path, feature(output))
 
     handles = [model.get_submodule(path).register_forward_hook(catch(path)) for path in stage_ends]
     try:

@@ -1,7 +1,8 @@
 """Directories that hold a network: `model.safetensors` and `config.json`, written whole or not at all.
 
 The configuration carries the checksum of the weights, so a file that was truncated, edited or put together with
-another's is refused. Nothing is unpickled.
+another's is refused. Until a new configuration is in place, the weights that the old one describes are kept aside and
+found there; a write that is interrupted therefore leaves the old network. Nothing is unpickled.
 """
 
 import hashlib
@@ -11,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -19,15 +21,27 @@ from ddnn.errors import ModelFileError
 
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
+PREVIOUS = f".{WEIGHTS}.previous"
+"""The old weights while new ones are written."""
 FORMAT = 1
 
 
 def write_network(directory: Path, tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> None:
-    """Write both files into `directory`, which is made if need be; files of the same names are replaced."""
+    """Write both files into `directory`, which is made if need be.
+
+    A network that is there is replaced; whatever goes wrong, the old or the new one can be read. Other files are left
+    alone.
+    """
     directory.mkdir(parents=True, exist_ok=True)
-    weights = write_tensors(directory / WEIGHTS, tensors)
-    document = {"format": FORMAT, **config, "weights": {"file": WEIGHTS, "sha256": weights}}
-    write_text(directory / CONFIG, json.dumps(document, indent=2) + "\n")
+    _settle(directory)
+    if (directory / WEIGHTS).is_file():
+        os.replace(directory / WEIGHTS, directory / PREVIOUS)
+    try:
+        weights = write_tensors(directory / WEIGHTS, tensors)
+        document = {"format": FORMAT, **config, "weights": {"file": WEIGHTS, "sha256": weights}}
+        write_text(directory / CONFIG, json.dumps(document, indent=2) + "\n")
+    finally:
+        _settle(directory)
 
 
 def read_network(directory: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -38,14 +52,15 @@ def read_network(directory: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """
     config = read_config(directory)
     path = directory / WEIGHTS
+    described = _described_weights(directory, config)
+    if described is not None:
+        return read_tensors(described), config
     if not path.is_file():
         raise ModelFileError(f"{path} is missing; a saved network is a directory with {WEIGHTS} and {CONFIG}")
-    if checksum(path) != config["weights"]["sha256"]:
-        raise ModelFileError(
-            f"{path} is damaged: it is not the file that {directory / CONFIG} describes "
-            "(its checksum differs); copy the directory again or take it from the run's checkpoint"
-        )
-    return read_tensors(path), config
+    raise ModelFileError(
+        f"{path} is damaged: it is not the file that {directory / CONFIG} describes "
+        "(its checksum differs); copy the directory again or take it from the run's checkpoint"
+    )
 
 
 def read_config(directory: Path) -> dict[str, Any]:
@@ -81,6 +96,17 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[s
     return digest
 
 
+def write_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
+    """Write what torch can save by way of a file beside it, which takes its place once it is on the disk."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.partial")
+    with partial.open("wb") as file:
+        torch.save(state, file)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(partial, path)
+
+
 def read_tensors(path: Path) -> dict[str, Tensor]:
     """The tensors of a safetensors file.
 
@@ -101,6 +127,29 @@ def write_text(path: Path, text: str) -> None:
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _described_weights(directory: Path, config: Mapping[str, Any]) -> Path | None:
+    """The weights with the checksum in `config`; they are aside if a write was interrupted."""
+    for path in (directory / WEIGHTS, directory / PREVIOUS):
+        if path.is_file() and checksum(path) == config["weights"]["sha256"]:
+            return path
+    return None
+
+
+def _settle(directory: Path) -> None:
+    """After a write, whole or interrupted: drop the old weights if the new ones are described, else put them back."""
+    weights, previous = directory / WEIGHTS, directory / PREVIOUS
+    if not previous.is_file():
+        return
+    try:
+        replaced = _described_weights(directory, read_config(directory)) == weights
+    except ModelFileError:
+        replaced = False
+    if replaced:
+        previous.unlink()
+    else:
+        os.replace(previous, weights)
 
 
 def checksum(path: Path) -> str:

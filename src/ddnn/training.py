@@ -4,17 +4,19 @@ A run can be cut short at any moment and resumed from its last whole epoch with 
 CPU: all randomness of an epoch follows from the seed and the epoch's number.
 """
 
+import signal
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from zipfile import ZipFile, is_zipfile
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 from torchmetrics.classification import MulticlassAccuracy
@@ -23,12 +25,14 @@ from ddnn.building import build
 from ddnn.config import TrainConfig
 from ddnn.data import Data, open_data
 from ddnn.devices import pick_device
-from ddnn.errors import DDNNError, ModelFileError
+from ddnn.errors import DDNNError
+from ddnn.modes import in_mode
 from ddnn.network import DepthDynamicNetwork
 from ddnn.objectives import EKD, Joint, Objective
 from ddnn.optimization import make_optimizer, schedule
 from ddnn.progress import EpochObserver, epoch_observers, progress_bars, quiet_lightning, shows_bar
 from ddnn.run_directory import RunDirectory
+from ddnn.storage import write_checkpoint
 
 FINITE_CHECK_STEPS = 50  # reading a number from a GPU waits for it, so the loss is looked at only so often
 
@@ -87,6 +91,7 @@ class DepthDynamicTraining(LightningModule):
         self._joint_forward = torch.compile(network.forward_all) if config.compile else network.forward_all
         self._parts: dict[str, Tensor] = {}
         self._batches: Any = None
+        self._last_images: Tensor | None = None
         self._began = 0.0
 
     def train_dataloader(self) -> Any:
@@ -118,17 +123,19 @@ class DepthDynamicTraining(LightningModule):
     def training_step(self, batch: tuple[Tensor, Tensor], batch_index: int) -> Tensor:
         """The loss of one batch."""
         images, labels = batch
+        self._last_images = images
         epoch = self.current_epoch + batch_index / len(self._batches)
         loss = self.objective(self._joint_forward(images), labels, epoch)
         for name, part in {"loss": loss.total.detach(), **loss.parts}.items():
             self._parts[name] = self._parts.get(name, 0.0) + part
         if (batch_index + 1) % FINITE_CHECK_STEPS == 0:
-            self._refuse_non_finite()
+            self._refuse_non_finite("loss", self._parts)
         return loss.total
 
     def on_train_epoch_end(self) -> None:
         """Log the epoch's means; runs after validation and before the checkpoint is written."""
-        self._refuse_non_finite()
+        self._refuse_non_finite("loss", self._parts)
+        self._check_network()
         seconds = time.perf_counter() - self._began
         means = {f"train/{name}": float(total) / len(self._batches) for name, total in self._parts.items()}
         optimizer: Any = self.optimizers()
@@ -158,13 +165,30 @@ class DepthDynamicTraining(LightningModule):
         assert isinstance(metric, MulticlassAccuracy)
         return metric
 
-    def _refuse_non_finite(self) -> None:
-        if not self._parts or bool(torch.isfinite(self._parts["loss"])):
-            return
-        culprits = ", ".join(name for name, total in self._parts.items() if not torch.isfinite(total))
-        raise NonFiniteLossError(
-            f"the loss is not finite in epoch {self.current_epoch + 1} ({culprits}); try a smaller --lr, or --clip 1"
-        )
+    @torch.no_grad()
+    def _check_network(self) -> None:
+        """Look at what the last update of an epoch has made, which no loss has seen yet."""
+        assert self._last_images is not None
+        with in_mode(self.network, training=False):
+            outputs = self.network.forward_all(self._last_images)
+        logits = {name: output.logits for name, output in outputs.items()}
+        self._refuse_non_finite("network", {**self.network.tensors(), **logits})
+
+    def _refuse_non_finite(self, what: str, tensors: Mapping[str, Tensor]) -> None:
+        culprits = [name for name, tensor in tensors.items() if not tensor.isfinite().all()]
+        if culprits:
+            named = ", ".join(culprits[:5]) + (", ..." if len(culprits) > 5 else "")
+            raise NonFiniteLossError(
+                f"the {what} is not finite in epoch {self.current_epoch + 1} ({named}); try a smaller --lr, or --clip 1"
+            )
+
+
+class WholeCheckpoints(TorchCheckpointIO):
+    """Never leaves half a checkpoint, as Lightning's own may where the temporary folder is another file system."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        """See `lightning.fabric.plugins.io.TorchCheckpointIO`."""
+        write_checkpoint(Path(path), checkpoint)
 
 
 def train(config: TrainConfig, *, progress: bool = True) -> Run:
@@ -175,8 +199,9 @@ def train(config: TrainConfig, *, progress: bool = True) -> Run:
         progress: show a progress bar (one line an epoch where there is no terminal) on standard error.
 
     Raises:
-        DDNNError: for anything in the configuration or the data that cannot be; nothing is written then.
+        DDNNError: for anything in the configuration or the data that cannot be; nothing is left then.
         NonFiniteLossError: if the loss is not finite; the run directory keeps the last good checkpoint.
+        KeyboardInterrupt: for Ctrl-C, with a message that says how to go on.
 
     Example:
         >>> from ddnn import TrainConfig, train
@@ -184,32 +209,49 @@ def train(config: TrainConfig, *, progress: bool = True) -> Run:
         >>> run.network.names
         ('resnet8', 'resnet14', 'resnet20')
     """
+    directory = RunDirectory.claim(config) if config.resume is None else RunDirectory(Path(config.resume))
     if config.resume is not None:
-        directory = RunDirectory(Path(config.resume))
-        config = _resumed(config, directory)
-    else:
-        directory = RunDirectory.claim(config)
+        config = directory.resumed(config)
     device = pick_device(config.device)
+    if config.precision == "16-mixed" and device.type != "cuda":
+        raise DDNNError(f"precision 16-mixed needs CUDA, and the device is {device.type}; use bf16-mixed or 32-true")
     data = open_data(config, config.seed)
     network = make_network(config, data)
-    data.training(torch.device("cpu"))  # refuse what cannot be trained on before anything is written
+    for part in (data.training, data.validation, data.test):
+        part(torch.device("cpu"))  # refuse what cannot be used before anything is written
+    before = directory.entries()
     if config.resume is None:
-        directory.create(config)
+        directory = directory.create(config)
     quiet_lightning()
     began = time.perf_counter()
-    observers = [directory.append_metrics, *epoch_observers(config, progress)]
-    module = DepthDynamicTraining(network, make_objective(config), data, config, observers)
-    checkpoint = directory.last_checkpoint if config.resume is not None else None
-    try:
+    with _ending_well(directory, before):
+        observers = [directory.append_metrics, *epoch_observers(config, progress)]
+        module = DepthDynamicTraining(network, make_objective(config), data, config, observers)
+        checkpoint = directory.fitting_checkpoint(module.state_dict()) if config.resume is not None else None
         _trainer(config, device, directory, progress).fit(module, ckpt_path=checkpoint, weights_only=True)
-    except NonFiniteLossError as error:
-        kept = directory.last_checkpoint
-        where = f"the last good checkpoint is {kept}" if kept.exists() else "no epoch was complete, so none was kept"
-        raise NonFiniteLossError(f"{error}; {where}") from None
-    seconds = time.perf_counter() - began
-    network.eval()
-    network.save(directory.network)
+        seconds = time.perf_counter() - began
+        network.eval()
+        network.save(directory.network)
     return Run(network, data, directory, config, seconds)
+
+
+@contextmanager
+def _ending_well(directory: RunDirectory, before: frozenset[Path] | None) -> Iterator[None]:
+    """Where a run breaks off, say how it goes on; remove what it has left if there is nothing to go on from."""
+    on_interrupt = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except BaseException as error:
+        left = directory.tidy(before)
+        if isinstance(error, NonFiniteLossError):
+            raise NonFiniteLossError(f"{error}; {left}") from None
+        if isinstance(error.__context__ if isinstance(error, SystemExit) else error, KeyboardInterrupt):
+            signal.signal(signal.SIGINT, on_interrupt)  # Lightning, which exits, has switched it off
+            hint = f"; go on with: ddnn train --resume {directory.path}" if directory.last_checkpoint.exists() else ""
+            raise KeyboardInterrupt(f"interrupted; {left}{hint}") from None
+        if "more than 1 value per channel" in str(error):
+            raise DDNNError("batch norm has one value per channel; use a larger --batch_size or --image_size") from None
+        raise
 
 
 def make_network(config: TrainConfig, data: Data) -> DepthDynamicNetwork:
@@ -234,22 +276,6 @@ def make_objective(config: TrainConfig) -> Objective:
     return EKD(config.ekd, config.label_smoothing)
 
 
-def _resumed(config: TrainConfig, directory: RunDirectory) -> TrainConfig:
-    own = directory.read_config()
-    if replace(config, resume=None) != TrainConfig():
-        raise DDNNError(f"--resume goes on with the configuration in {directory.config_file}; give no other key")
-    if not directory.last_checkpoint.is_file():
-        raise ModelFileError(
-            f"{directory.path} has no checkpoint to go on from: no epoch was complete; "
-            f"train again with --config {directory.config_file}"
-        )
-    if not is_zipfile(directory.last_checkpoint) or ZipFile(directory.last_checkpoint).testzip() is not None:
-        raise ModelFileError(
-            f"{directory.last_checkpoint} is damaged; train again with --config {directory.config_file}"
-        )
-    return replace(own, resume=str(directory.path))
-
-
 def _trainer(config: TrainConfig, device: torch.device, directory: RunDirectory, progress: bool) -> Trainer:
     checkpoint = ModelCheckpoint(
         directory.checkpoints, filename="last", save_on_train_epoch_end=True, enable_version_counter=False
@@ -261,6 +287,7 @@ def _trainer(config: TrainConfig, device: torch.device, directory: RunDirectory,
         max_epochs=config.epochs,
         gradient_clip_val=config.clip,
         logger=TensorBoardLogger(directory.path, name="", version="tensorboard"),
+        plugins=[WholeCheckpoints()],
         callbacks=[checkpoint, *progress_bars(progress)],
         enable_progress_bar=shows_bar(progress),
         enable_model_summary=False,

@@ -1,14 +1,18 @@
 """Every pair of nets that nest, from the registry: a new family is tested by being there."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
+import pytest
 import torch
 from torch import Tensor
 
 import ddnn
 from ddnn.families import REGISTRY, Depth, Family
 from ddnn.families.family import nests
+from ddnn.profiling import family_costs
+from tests.contract.timm_pairs import TIMM_PAIRS
 
 
 @dataclass(frozen=True)
@@ -24,12 +28,22 @@ class Pair:
     def build(self) -> ddnn.DepthDynamicNetwork:
         torch.manual_seed(0)
         subnets = [self.subnet] if self.depth is None else {self.subnet: self.depth}
-        return ddnn.build(self.full, subnets, num_classes=7)
+        return ddnn.build(self.full, subnets, num_classes=7, **self.options)
+
+    @property
+    def side(self) -> int:
+        """Of the test images: smaller than usual, and a multiple of 32, which patches and windows need."""
+        return max(32, 32 * (self.family.default_input[1] // 112))
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What the test images need, and nothing random, which separate calls would draw anew."""
+        wanted = {"image_size": self.side, "dropout": 0.0, "stochastic_depth": 0.0}
+        return {field.name: wanted[field.name] for field in fields(self.family.options) if field.name in wanted}
 
     def images(self, batch: int = 2) -> Tensor:
-        channels, height, _ = self.family.default_input
-        side = max(16, height // 4)
-        return torch.randn(batch, channels, side, side, generator=torch.Generator().manual_seed(1))
+        channels = self.family.default_input[0]
+        return torch.randn(batch, channels, self.side, self.side, generator=torch.Generator().manual_seed(1))
 
 
 def all_pairs() -> Iterator[Pair]:
@@ -43,4 +57,17 @@ def all_pairs() -> Iterator[Pair]:
         yield Pair(family, full, "unnamed", depth=tuple(max(1, blocks - 1) for blocks in outer))
 
 
-PAIRS = list(all_pairs())
+def _params() -> Iterator[Any]:
+    """Of nets with more than 100 million parameters, one pair of each family is always tested, the others on demand;
+    above 200 million, all on demand."""
+    costs = {family.name: family_costs(family) for family in REGISTRY.values()}
+    large: set[str] = set()
+    for pair in all_pairs():
+        millions = costs[pair.family.name][pair.full].parameters / 1e6
+        on_demand = millions > 200 or (millions > 100 and pair.family.name in large)
+        if millions > 100:
+            large.add(pair.family.name)
+        yield pytest.param(pair, id=str(pair), marks=pytest.mark.slow if on_demand else ())
+
+
+PAIRS = [*_params(), *TIMM_PAIRS]

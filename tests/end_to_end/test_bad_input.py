@@ -1,8 +1,12 @@
 """Wrong input gets one clear message, a non-zero status, and leaves nothing behind."""
 
+import io
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+import torch
 from PIL import Image
 
 import ddnn
@@ -38,6 +42,11 @@ def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (["--train_images", "99999"], 1, "99999"),
         (["--weights", "nowhere.pt"], 1, "nowhere.pt is missing"),
         (["--augment.policy", "randaugment"], 1, "large images"),
+        (["--seed", str(2**32)], 1, "seed must be in"),
+        (["--model_options.num_classes", "5"], 1, "num_classes cannot be among the model_options"),
+        (["--model_options.weights", "x.pt"], 1, "weights cannot be among the model_options"),
+        (["--precision", "16-mixed", "--device", "cpu"], 1, "16-mixed needs CUDA"),
+        (["--train_images", "1", "--validation", "0", "--batch_size", "1", "--image_size", "4"], 1, "--batch_size"),
     ],
 )
 def test_train_refuses(
@@ -91,6 +100,68 @@ class TestFolders:
         (tmp_path / "pictures" / "train" / "cat" / "1.png").write_bytes(b"no image")
         result = run(capfd, "train", "--data", "folder:pictures", "--validation", 0, *options, "--epochs", 1)
         assert "1.png" in refused(result)
+        assert not list(tmp_path.rglob("config.yaml"))
+        assert not list(tmp_path.glob("runs/*"))
+
+    def test_a_folder_of_the_user_s_stays_and_is_left_empty(
+        self, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        for label in ("cat", "dog"):
+            self.images(tmp_path / "pictures" / label)
+        (tmp_path / "run").mkdir()
+        options = ("--image_size", 96, "--workers", 0, "--validation", 0, "--epochs", 1, "--output", "run")
+        for image in (tmp_path / "pictures").rglob("1.png"):
+            image.write_bytes(b"no image")
+        assert "1.png" in refused(run(capfd, "train", "--data", "folder:pictures", *options))
+        assert not list((tmp_path / "run").iterdir())
+
+    @pytest.mark.parametrize("options", [["--image_size", "16"], ["--image_size", "96", "--workers", "0"]])
+    def test_a_test_split_that_cannot_be_used_is_told_before_training(
+        self, options: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        for label in ("cat", "dog"):
+            self.images(tmp_path / "pictures" / "train" / label)
+        command = ("train", "--data", "folder:pictures", *options, "--epochs", 1, "--output", "run")
+        assert "has no test images" in refused(run(capfd, *command))
+        self.images(tmp_path / "pictures" / "val" / "cat")
+        self.images(tmp_path / "pictures" / "val" / "dog", count=0)
+        assert "val/dog has no images" in refused(run(capfd, *command))
+        assert not (tmp_path / "run").exists()
+
+    def test_an_unreadable_small_test_image_is_told_before_training(
+        self, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        for split in ("train", "val"):
+            for label in ("cat", "dog"):
+                self.images(tmp_path / "pictures" / split / label)
+        (tmp_path / "pictures" / "val" / "dog" / "2.png").write_bytes(b"no image")
+        result = run(capfd, "train", "--data", "folder:pictures", "--epochs", 1, "--output", "run")
+        assert "val/dog/2.png" in refused(result)
+        assert "epoch" not in result.err
+        assert not (tmp_path / "run").exists()
+
+
+def test_parquet_without_test_images_is_refused(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    image = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(image, "PNG")
+    (tmp_path / "data").mkdir()
+    table = pa.table({"image": [{"bytes": image.getvalue()}] * 20, "label": [0, 1] * 10})
+    pq.write_table(table, tmp_path / "data" / "train.parquet")
+    assert "has no test images" in refused(run(capfd, "train", "--data", "parquet:data", "--output", "run"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_system_s_errors_are_one_line(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("mine")
+    assert "file" in refused(run(capfd, "train", "--epochs", 1, "--train_images", 100, "--output", "file/run"))
+
+
+def test_a_network_that_is_not_finite_has_no_scores(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    net = ddnn.build("resnet14", ["resnet8"], num_classes=10, in_channels=1)
+    torch.nn.init.constant_(net["resnet14"].get_parameter("fc.bias"), float("nan"))
+    net.data_spec = DataSpec(1, (8, 8), (0.5,), (0.2,), tuple("0123456789"))
+    net.save(tmp_path / "network")
+    assert "not finite" in refused(run(capfd, "evaluate", tmp_path / "network", "--data", "digits", "--json"))
 
 
 class TestNetworks:

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 import torch
@@ -82,6 +83,47 @@ def test_a_learning_rate_that_is_too_large_is_told(tmp_path: Path, capfd: pytest
     message = refused(run(capfd, "train", *options, "--output", tmp_path / "run"))
     assert "not finite in epoch 1" in message
     assert "no epoch was complete" in message
+
+
+def test_an_overflow_in_the_very_last_update_is_told(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    options = ("--epochs", 1, "--train_images", 64, "--validation", 0, "--warmup_epochs", 0, "--lr", "1e25")
+    message = refused(run(capfd, "train", *options, "--output", tmp_path / "run"))
+    assert "the network is not finite in epoch 1" in message
+    assert "no epoch was complete" in message
+    assert not (tmp_path / "run").exists()
+
+
+def test_ctrl_c_says_how_to_go_on(tmp_path: Path) -> None:
+    path = tmp_path / "cut"
+    process = start(path, "--epochs", "50", "--train_images", "600", "--output", str(path))
+    wait_for_epoch(process, 2)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert f"ddnn train --resume {path}" in errors.strip().splitlines()[-1]
+    assert "Traceback" not in errors
+    assert (path / "checkpoints" / "last.ckpt").is_file()
+
+
+def test_a_checkpoint_that_does_not_fit_is_refused(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "run"
+    train(TrainConfig(epochs=1, train_images=200, output=str(path)), progress=False)
+    directory = RunDirectory(path)
+    text = directory.config_file.read_text()
+    directory.config_file.write_text(text.replace("resnet8,resnet14", "resnet8"))
+    assert "do not fit" in refused(run(capfd, "train", "--resume", path))
+    directory.config_file.write_text(text)
+    with ZipFile(directory.last_checkpoint, "w") as archive:
+        archive.writestr("notes.txt", "mine")
+    assert "is no checkpoint of ddnn train" in refused(run(capfd, "train", "--resume", path))
+    torch.save({"weights": torch.zeros(3)}, directory.last_checkpoint)
+    assert "is no checkpoint of ddnn train" in refused(run(capfd, "train", "--resume", path))
+
+
+def test_checkpoints_are_put_in_place_whole(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    train(TrainConfig(epochs=2, train_images=200, output=str(path)), progress=False)
+    assert [file.name for file in (path / "checkpoints").iterdir()] == ["last.ckpt"]
 
 
 def test_resume_takes_no_other_key_and_needs_a_checkpoint(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

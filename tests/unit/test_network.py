@@ -56,7 +56,7 @@ def test_subnets_share_a_prefix_that_the_full_net_leaves_earlier() -> None:
 def test_some_of_the_nets_can_run(network: ddnn.DepthDynamicNetwork) -> None:
     network.eval()
     outputs = network.forward_all(images(), ["resnet20", "resnet8"])
-    assert list(outputs) == ["resnet20", "resnet8"]
+    assert list(outputs) == ["resnet8", "resnet20"]
     torch.testing.assert_close(outputs["resnet8"].logits, network(images(), "resnet8"))
 
 
@@ -66,6 +66,37 @@ def test_ties_survive_to_and_deepcopy(network: ddnn.DepthDynamicNetwork) -> None
         assert other["resnet8"].layer3[0].conv1.weight is other["resnet20"].layer3[0].conv1.weight
         assert other["resnet8"].layer3[0].bn1 is not other["resnet20"].layer3[0].bn1
         assert other["resnet8"].layer3[0].bn1.weight is other["resnet20"].layer3[0].bn1.weight
+
+
+def test_a_frozen_module_stays_frozen(network: ddnn.DepthDynamicNetwork) -> None:
+    network["resnet20"].bn1.eval()
+    network["resnet20"].layer3[0].bn1.eval()
+    network.add_subnet("middle", (1, 2, 2))
+    assert not network["middle"].bn1.training
+    assert not network["middle"].layer3[0].bn1.training
+    assert network["middle"].layer3[0].bn2.training
+
+
+def test_a_network_made_of_a_model_in_evaluation_mode_is_in_evaluation_mode() -> None:
+    model = torchvision.models.resnet18(num_classes=5).eval()
+    network = ddnn.from_model(model, ["layer1", "layer2", "layer3", "layer4"], {"half": (1, 1, 1, 1)})
+    assert not any(module.training for module in network.modules())
+
+
+def test_weights_that_a_model_ties_itself_are_stored_once(tmp_path: Path) -> None:
+    class Tied(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body = nn.Sequential(nn.Conv2d(3, 3, 1), nn.Conv2d(3, 3, 1))
+            self.body[1].weight = self.body[0].weight
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.body(x).mean((2, 3))
+
+    network = ddnn.from_model(Tied(), ["body"], {"half": (1,)})
+    network.save(tmp_path / "tied")
+    again = ddnn.load(tmp_path / "tied", model=Tied())
+    assert torch.equal(again(images(), "half"), network(images(), "half"))
 
 
 def test_the_full_net_starts_like_the_same_net_alone() -> None:
@@ -167,7 +198,7 @@ class TestAddSubnet:
         ("resnet20", ["resnet8"], {"stem": "small"}, "unknown option 'stem'.*shortcut"),
         ("resnet34", [], {"stem": "tiny"}, "imagenet or small"),
         ("resnet20", [], {"num_classes": 0}, "num_classes"),
-        ("resnet20", {"resnet20": (1, 1, 1)}, {}, "full net"),
+        ("resnet20", {"resnet20": (1, 1, 1)}, {}, "name of another net"),
     ],
 )
 def test_refuses_with_a_reason(full: str, subnets: object, options: dict[str, object], message: str) -> None:
@@ -244,25 +275,3 @@ class TestFiles:
         torch.manual_seed(5)
         ddnn.load(saved)
         assert torch.equal(torch.rand(3), expected)
-
-
-class TestWeights:
-    @pytest.mark.parametrize("suffix", [".safetensors", ".pt"])
-    def test_start_from_a_stock_state_dict(self, tmp_path: Path, suffix: str) -> None:
-        from safetensors.torch import save_file
-
-        model = torchvision.models.resnet34(num_classes=5).eval()
-        path = tmp_path / f"weights{suffix}"
-        save_file(model.state_dict(), path) if suffix == ".safetensors" else torch.save(model.state_dict(), path)
-        network = ddnn.build("resnet34", ["resnet18"], num_classes=5, weights=path).eval()
-        x = torch.randn(1, 3, 64, 64)
-        assert torch.equal(network(x), model(x))
-
-    def test_refuses_what_is_no_state_dict(self, tmp_path: Path) -> None:
-        torch.save({"model": nn.Linear(2, 2)}, tmp_path / "whole.pt")
-        (tmp_path / "text.pt").write_text("not weights")
-        (tmp_path / "text.safetensors").write_text("not weights")
-        torch.save(nn.Linear(2, 2).state_dict(), tmp_path / "other.pt")
-        for name in ("whole.pt", "text.pt", "text.safetensors", "other.pt", "missing.pt"):
-            with pytest.raises(ModelFileError, match=name):
-                ddnn.build("resnet20", ["resnet8"], weights=tmp_path / name)

@@ -105,6 +105,38 @@ def test_finds_the_common_prefix_of_a_model_of_ones_own() -> None:
     assert [tuple(feature.shape[1:]) for feature in features] == [(8, 8, 8), (16, 4, 4)]
 
 
+def test_ties_what_the_forward_pass_does_not_use() -> None:
+    model = Mine()
+    model.spare = nn.Linear(2, 2)
+    network = ddnn.from_model(model, ["first", "second"], {"half": (2, 2)}, example=X)
+    assert network.shares_prefix
+    assert network["half"].spare.weight is model.spare.weight
+
+
+def test_passes_a_block_what_it_takes_besides_the_value_before_it() -> None:
+    class Scaled(Residual):
+        def forward(self, x: Tensor, scale: Tensor, times: int = 1) -> Tensor:
+            return super().forward(x) * scale * times
+
+    class WithScale(Mine):
+        def __init__(self) -> None:
+            super().__init__()
+            self.second = nn.ModuleList(Scaled(16) for _ in range(3))
+
+        def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+            x = self.stem(x) * self.scale if mask is None else mask
+            for block in self.first:
+                x = block(x)
+            x = self.down(x)
+            for block in self.second:
+                x = block(x, x.mean(), times=2)
+            return self.head(nn.functional.dropout(x.mean(dim=(2, 3)), 0.0, self.training))
+
+    network = ddnn.from_model(WithScale(), ["first", "second"], {"half": (2, 2)}, example=X)
+    assert network.shares_prefix
+    check_against_separate_models(network)
+
+
 def test_agrees_with_the_family_that_describes_its_steps_by_hand() -> None:
     model = torchvision.models.resnet34(num_classes=3)
     stages = ["layer1", "layer2", "layer3", "layer4"]
@@ -173,3 +205,52 @@ def test_saves_and_loads_with_a_model_of_the_same_class(tmp_path: Path) -> None:
         ddnn.load(tmp_path / "mine")
     again = ddnn.load(tmp_path / "mine", model=Mine()).eval()
     assert torch.equal(again(X, "half"), network(X, "half"))
+
+
+class Counting(Mine):
+    """Asks for its blocks by number."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.first[2](self.first[1](self.first[0](self.stem(x))))
+        x = self.second[2](self.second[1](self.second[0](self.down(x))))
+        return self.head(x.mean(dim=(2, 3)))
+
+
+@pytest.mark.filterwarnings("ignore:.*steps")
+def test_refuses_a_model_that_needs_all_its_blocks() -> None:
+    with pytest.raises(DDNNError, match=r"half with depth \(2, 2\) does not run"):
+        ddnn.from_model(Counting(), ["first", "second"], {"half": (2, 2)}, example=X)
+
+
+class Spoiling(nn.Module):
+    """Counts on its activation having changed what the shortcut takes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.act = nn.Conv2d(3, 3, 3, padding=1), nn.ReLU(inplace=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(self.act(x)) + x
+
+
+def test_refuses_a_block_that_counts_on_writing_into_its_input() -> None:
+    model = nn.Sequential(nn.Sequential(Spoiling(), Spoiling()), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    with pytest.raises(DDNNError, match=r"0\.0, 0\.1 write into their input"):
+        ddnn.from_model(model, ["0"], {"half": (1,)}, example=X)
+
+
+def test_loading_repeats_what_was_switched_off(tmp_path: Path) -> None:
+    network = ddnn.from_model(Plain(), ["body"], {"half": (3,)}, example=X).eval()
+    network.save(tmp_path / "plain")
+    again = ddnn.load(tmp_path / "plain", model=Plain())
+    for name, output in again.forward_all(X).items():
+        assert torch.equal(output.logits, network(X, name))
+
+
+def test_a_stage_may_end_the_model() -> None:
+    tail = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 2))
+    network = ddnn.from_model(
+        nn.Sequential(nn.Sequential(Residual(3), Residual(3)), tail), ["0", "1"], {"half": (1, 3)}, example=X
+    )
+    assert network.shares_prefix
+    check_against_separate_models(network)

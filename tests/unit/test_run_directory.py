@@ -43,6 +43,50 @@ def test_a_run_is_never_written_over(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert RunDirectory.claim(TrainConfig(output="empty")).path == Path("empty")
 
 
+def test_two_runs_that_start_together_get_a_directory_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    claimed = [RunDirectory.claim(TrainConfig()) for _ in range(3)]
+    assert len({directory.path for directory in claimed}) == 1
+    made = [directory.create(TrainConfig(seed=seed)) for seed, directory in enumerate(claimed)]
+    assert [directory.path.name for directory in made] == ["resnet20-digits", "resnet20-digits-2", "resnet20-digits-3"]
+    assert [directory.read_config().seed for directory in made] == [0, 1, 2]
+    own = TrainConfig(output="mine")
+    claimed = [RunDirectory.claim(own), RunDirectory.claim(own)]
+    claimed[0].create(own)
+    with pytest.raises(DDNNError, match="exists already"):
+        claimed[1].create(own)
+
+
+def test_paths_are_written_as_text_and_what_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
+    directory = RunDirectory(tmp_path / "run")
+    with pytest.raises(DDNNError, match="cannot be written as YAML"):
+        directory.create(TrainConfig(model_options={"norm": object()}))
+    assert not directory.path.exists()
+    directory.create(replace(TrainConfig(), weights=Path("a") / "b.pt"))
+    assert directory.read_config().weights == "a/b.pt"
+
+
+def test_what_a_run_that_broke_off_left_is_removed_unless_it_can_go_on(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    for there in (True, False):
+        before = RunDirectory(tmp_path / "run").entries()
+        directory = RunDirectory(tmp_path / "run").create(TrainConfig())
+        directory.tensorboard.mkdir()
+        assert "no epoch was complete" in directory.tidy(before)
+        assert directory.path.exists() == there
+        if there:
+            directory.path.rmdir()
+    directory = directory.create(TrainConfig())
+    directory.checkpoints.mkdir()
+    directory.last_checkpoint.touch()
+    assert "last.ckpt" in directory.tidy(None)
+    assert directory.config_file.exists()
+    before = directory.entries()
+    directory.last_checkpoint.unlink()
+    directory.tidy(before)  # what was there before a run is never removed
+    assert directory.config_file.exists()
+
+
 def test_a_run_knows_its_data_and_a_network_does_not(tmp_path: Path) -> None:
     RunDirectory(tmp_path).create(replace(TrainConfig(), data="parquet:here"))
     assert evaluation_data(tmp_path, EvaluateConfig()).data == "parquet:here"

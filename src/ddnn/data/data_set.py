@@ -53,6 +53,10 @@ def open_data(config: DataConfig, seed: int, spec: DataSpec | None = None) -> "D
     source = open_source(config.data, config.data_root)
     if spec is not None:
         _check_classes(source, spec)
+    elif len(source.class_names) < 2:
+        raise DataError(
+            f"{source.name} has one class ({', '.join(source.class_names)}): a classifier needs two or more"
+        )
     data = Data(source, config, seed, spec)
     _check_augment(config, data.size)
     if spec is None and "train" in source.splits:

@@ -7,13 +7,14 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from ddnn.data.images import decode_file
+from ddnn.data.images import common_side, decode_file, read_bytes, read_size, spread
 from ddnn.data.splits import Source, Split, arrange, hold_out, require_folder
 from ddnn.errors import DataError
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
 """Endings of image files, in lower or upper case; other files are left alone."""
 
+_CLASSES_LOOKED_AT = 20
 _SPLIT_FOLDERS = {"train": "train", "validation": "val", "test": "test"}
 _EXPECTED = "expected train/CLASS/*.jpg and val/CLASS/*.jpg, or val/ alone to evaluate"
 
@@ -38,6 +39,8 @@ def open_folder(root: Path) -> Source:
     - class folders without such a level above them: a fifth of the images are the test split, the same in each run,
       with each class's share kept. Each class needs two images for that.
 
+    Images are small by themselves if the first one of each of up to 20 classes is, and has the size of the others.
+
     Raises:
         DataError: the folder has none of these layouts, or the classes of its splits differ.
     """
@@ -53,7 +56,7 @@ def open_folder(root: Path) -> Source:
         name=f"folder:{root}",
         class_names=classes[first],
         channels=3,
-        own_side=lambda: None,
+        own_side=lambda: _own_side(first, classes[first]),
         splits=arrange(
             {split: lambda folder=folder: _read(folder, classes[first]) for split, folder in folders.items()}
         ),
@@ -76,7 +79,7 @@ def _open_undivided(root: Path) -> Source:
         name=f"folder:{root}",
         class_names=names,
         channels=3,
-        own_side=lambda: None,
+        own_side=lambda: _own_side(root, names),
         splits={"train": lambda: whole.take(train), "test": lambda: whole.take(test)},
         absent=_EXPECTED,
     )
@@ -102,13 +105,23 @@ def _read(folder: Path, names: tuple[str, ...]) -> Split:
     paths: list[str] = []
     labels: list[int] = []
     for label, name in enumerate(names):
-        found = sorted(
-            str(path)
-            for path in (folder / name).rglob("*")
-            if path.suffix.lower() in EXTENSIONS and not path.name.startswith(".")
-        )
+        found = _image_files(folder / name)
         if not found:
             raise DataError(f"{folder / name} has no images: expected files that end in {', '.join(EXTENSIONS)}")
         paths += found
         labels += [label] * len(found)
     return Split.whole(FileImages(tuple(paths)), np.array(labels))
+
+
+def _image_files(folder: Path) -> list[str]:
+    return sorted(
+        str(path) for path in folder.rglob("*") if path.suffix.lower() in EXTENSIONS and not path.name.startswith(".")
+    )
+
+
+def _own_side(folder: Path, names: tuple[str, ...]) -> int | None:
+    """The side that the first images of some classes have in common, if they are small."""
+    firsts = [
+        path for place in spread(len(names), _CLASSES_LOOKED_AT) for path in _image_files(folder / names[place])[:1]
+    ]
+    return common_side(read_size(read_bytes(path), path) for path in firsts)

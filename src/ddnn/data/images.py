@@ -5,6 +5,7 @@ what the network was tested on.
 """
 
 import io
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -62,11 +63,51 @@ def _decode_with_pillow(encoded: bytes, channels: int, name: str) -> Tensor:
 
 def decode_file(path: str | Path, channels: int) -> Tensor:
     """Decode an image file: see `decode`. A file that cannot be opened is an UnreadableImageError, too."""
+    return decode(read_bytes(path), channels, str(path))
+
+
+def read_bytes(path: str | Path) -> bytes:
+    """An image file's content; UnreadableImageError if it cannot be opened."""
     try:
-        encoded = Path(path).read_bytes()
+        return Path(path).read_bytes()
     except OSError as error:
         raise UnreadableImageError(f"Cannot read {path}: {error.strerror or error}") from None
-    return decode(encoded, channels, str(path))
+
+
+def read_size(encoded: bytes, name: str) -> tuple[int, int]:
+    """(height, width) of an image, from its header where Pillow knows the format; errors as of `decode`."""
+    from PIL import Image
+
+    try:
+        with Image.open(io.BytesIO(encoded)) as image:
+            return image.height, image.width
+    except Exception:  # as in _decode_with_pillow
+        height, width = decode(encoded, 3, name).shape[1:]
+        return height, width
+
+
+def common_side(sizes: Iterable[tuple[int, int]]) -> int | None:
+    """Side of the square that small images of these (height, width) have by themselves; None if they differ or are
+    large.
+
+    >>> common_side([(32, 32), (32, 32)]), common_side([(32, 32), (32, 40)]), common_side([(96, 96)])
+    (32, None, None)
+    """
+    distinct = set(sizes)
+    if len(distinct) != 1:
+        return None
+    (size,) = distinct
+    return min(size) if is_small(size) else None
+
+
+def spread(count: int, wanted: int) -> list[int]:
+    """At most `wanted` of the positions 0…count-1, from the first to the last.
+
+    >>> spread(3, 20), spread(100, 4)
+    ([0, 1, 2], [0, 33, 66, 99])
+    """
+    wanted = min(count, wanted)
+    return [position * (count - 1) // max(1, wanted - 1) for position in range(wanted)]
 
 
 def resize(image: Tensor, size: tuple[int, int]) -> Tensor:

@@ -146,13 +146,14 @@ class LargeLoader:
         Raises:
             UnreadableImageError: an image of the next batch cannot be decoded; the message names it.
         """
+        pinned = self._device.type == "cuda"  # what is not pinned may be read before it has arrived
         for batch in self._loader:
             if isinstance(batch, UnreadableImageError):
                 # A new one, which no variable of this frame holds: in a cycle with its own traceback, the workers
                 # would be left to the garbage collector, and torch then waits five seconds for each to end.
                 raise UnreadableImageError(str(batch))
             images, labels = batch
-            yield images.to(self._device, non_blocking=True), labels.to(self._device, non_blocking=True)
+            yield images.to(self._device, non_blocking=pinned), labels.to(self._device, non_blocking=pinned)
 
 
 def _cores() -> int:

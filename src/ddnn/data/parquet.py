@@ -5,6 +5,7 @@ a split is asked for.
 """
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from torch import Tensor
 
-from ddnn.data.images import LARGEST_SMALL_SIDE, decode
+from ddnn.data.images import common_side, decode, read_size, spread
 from ddnn.data.splits import Source, Split, arrange, require_folder
 from ddnn.errors import DataError
 
@@ -53,7 +54,8 @@ def open_parquet(root: Path) -> Source:
 
     Columns: `image` or `img`, bytes or a struct with a field `bytes`; `label` or `fine_label`, integers. Class names
     are those of Hugging Face's metadata in the file; without it, the sorted labels of the training images.
-    A validation file, where there is one, watches the training, or is the test split if there is no other.
+    A validation file, where there is one, watches the training, or is the test split if there is no other. Images are
+    small by themselves if twenty from all over the first file are, and have one size.
 
     Raises:
         DataError: files, columns or labels are not like that.
@@ -174,11 +176,21 @@ def _read(files: list[Path], known: np.ndarray) -> Split:
 
 
 def _own_side(file: Path) -> int | None:
+    """The side that images from all over the file have in common, if they are small."""
+    try:
+        return common_side(_sizes(file))
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"Cannot read {file}: {error}") from None
+
+
+def _sizes(file: Path) -> Iterator[tuple[int, int]]:
+    """(height, width) of a few images of some row groups."""
     name = _column(file, IMAGE_COLUMNS)
-    batches = pq.ParquetFile(file).iter_batches(batch_size=1, columns=[name])
-    first = next(batches, None)
-    if first is None:
-        raise DataError(f"{file} has no rows")
-    encoded = _bytes(file, name, pa.chunked_array([first.column(0)]))
-    height, width = ParquetImages(encoded, ((str(file), 1),)).image(0, 3).shape[1:]
-    return min(height, width) if max(height, width) <= LARGEST_SMALL_SIDE else None
+    with pq.ParquetFile(file) as parquet:
+        rows = [parquet.metadata.row_group(group).num_rows for group in range(parquet.num_row_groups)]
+        if not sum(rows):
+            raise DataError(f"{file} has no rows")
+        for group in spread(len(rows), 4):
+            encoded = _bytes(file, name, parquet.read_row_group(group, [name]).column(name))
+            for row in spread(len(encoded), 5):
+                yield read_size(encoded[row].as_py() or b"", f"{file}, row {sum(rows[:group]) + row}")

@@ -82,7 +82,8 @@ class Source:
         name: what errors call it.
         class_names: one per class, in label order.
         channels: 1 if all images are grey, else 3.
-        own_side: finds the side of the square that small images have by themselves; None where they are large.
+        own_side: finds the side of the square that small images have by themselves; None where they are large
+            or their sizes differ.
         splits: reads "train", "test" and perhaps "validation"; those that are absent are not there.
         absent: what an error says about a split that is not there.
         mirrored: whether a mirrored image still shows its class, so that flipping is on unless switched off.

@@ -1,17 +1,19 @@
 """The registry of families: which architectures nest, and how.
 
-A new family is a new file with a `FAMILIES` tuple, and its name in the line below; the contract tests find it here.
+A new family is a new file with a `FAMILIES` tuple, and its name in the lines below; the contract tests find it here.
 """
 
 from collections.abc import Mapping
 
 from ddnn.errors import DDNNError, near
-from ddnn.families import cifar_resnet, resnet
+from ddnn.families import cifar_resnet, cifar_wide_resnet, convnext, densenet, resnet, swin, vgg, vit
 from ddnn.families.family import Depth, Family, Step, nests
 
-REGISTRY: dict[str, Family] = {family.name: family for module in (resnet, cifar_resnet) for family in module.FAMILIES}
+_MODULES = (resnet, vgg, densenet, convnext, swin, vit, cifar_resnet, cifar_wide_resnet)
 
-__all__ = ["REGISTRY", "Depth", "Family", "Step", "family_of", "resolve_depths"]
+REGISTRY: dict[str, Family] = {family.name: family for module in _MODULES for family in module.FAMILIES}
+
+__all__ = ["REGISTRY", "Depth", "Family", "Step", "containing", "family_of", "resolve_depths"]
 
 
 def family_of(member: str) -> Family:
@@ -25,6 +27,16 @@ def family_of(member: str) -> Family:
             return family
     members = [name for family in REGISTRY.values() for name in family.members]
     raise DDNNError(f"unknown model {member!r}; {near(member, members)}")
+
+
+def containing(family: Family, member: str) -> list[str]:
+    """The members of the family that `member` is a sub-net of.
+
+    >>> containing(REGISTRY["resnet_bottleneck"], "resnet50")
+    ['resnet101', 'resnet152']
+    """
+    own = family.members[member]
+    return [other for other, depth in family.members.items() if depth != own and nests(own, depth)]
 
 
 def resolve_depths(family: Family, full: Depth, subnets: Mapping[str, Depth | None]) -> dict[str, Depth]:
@@ -45,14 +57,19 @@ def _resolve(family: Family, full: Depth, name: str, depth: Depth | None) -> Dep
     inner = [member for member, size in family.members.items() if nests(size, full) and size != full]
     allowed = f"allowed here: {', '.join(inner) or 'no named member'}, or a depth per stage of at most {full}"
     if depth is None:
-        if name not in family.members:
+        depth = family.depth_of(name)
+        if depth is None:
             other = family_of(name)  # an unknown name is refused here, with its near matches
             raise DDNNError(
                 f"{name} does not nest: it is of the family {other.name}, the full net of {family.name}, "
                 f"whose blocks have other shapes; {allowed}"
             )
-        depth = family.members[name]
     depth = tuple(depth)
+    taken = {member: size for known in REGISTRY.values() for member, size in known.members.items()}
+    if family.name in REGISTRY and name in taken and (family.members.get(name) != depth):
+        raise DDNNError(
+            f"{name} is the name of another net, of depth {taken[name]}; give the depth {depth} another name"
+        )
     family.check(depth)
     if not nests(depth, full) or depth == full:
         reason = "it is the full net itself" if depth == full else "it has more blocks in a stage than the full net"

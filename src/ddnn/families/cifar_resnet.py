@@ -5,7 +5,7 @@ torchvision has no such model, so the stock model is ours: three stages of torch
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -13,8 +13,8 @@ from torch.nn import functional
 from torchvision.models.resnet import BasicBlock
 
 from ddnn.errors import DDNNError
-from ddnn.families.family import Depth, Family, Step
-from ddnn.families.resnet import residual_steps
+from ddnn.families.family import Depth, Family, Step, flatten
+from ddnn.families.resnet import block_steps
 
 
 @dataclass(frozen=True)
@@ -114,8 +114,9 @@ class CifarResNetFamily(Family):
 
     name = "cifar_resnet"
     members: Mapping[str, Depth] = {f"resnet{6 * n + 2}": (n, n, n) for n in (1, 2, 3, 5, 7, 9, 18)}
-    options: ClassVar[type] = CifarResNetOptions
+    options: type = CifarResNetOptions
     default_input = (3, 32, 32)
+    default_classes = 10
 
     def build(self, depth: Depth, num_classes: int, in_channels: int, options: CifarResNetOptions) -> CifarResNet:
         """A `CifarResNet`; see `Family.build`."""
@@ -123,7 +124,7 @@ class CifarResNetFamily(Family):
 
     def steps(self, depth: Depth) -> list[Step]:
         """Stem, each block, head; see `Family.steps`."""
-        return residual_steps(depth, stem=("conv1", "bn1", "relu"))
+        return [Step("stem", ("conv1", "bn1", "relu")), *block_steps(depth), Step("head", ("avgpool", flatten, "fc"))]
 
 
 FAMILIES: tuple[Family, ...] = (CifarResNetFamily(),)

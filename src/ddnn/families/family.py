@@ -8,7 +8,7 @@ import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -19,6 +19,10 @@ Depth = tuple[int, ...]
 
 Part = str | Callable[[nn.Module, Any], Any]
 """A path to a sub-module, or a function of the model and the value that flows through it."""
+
+
+Slices = tuple[tuple[tuple[int, int], ...] | None, ...]
+"""Part of a tensor: for each axis the ranges (start, stop) that are taken, one after the other; None takes all."""
 
 
 def _unchanged(value: Any) -> Tensor:
@@ -74,9 +78,11 @@ class Family(ABC):
 
     name: str
     members: Mapping[str, Depth]
-    options: ClassVar[type] = NoOptions
+    options: type = NoOptions
     default_input: tuple[int, int, int] = (3, 224, 224)
     """(channels, height, width) for which the family's cost is usually given."""
+    default_classes: int = 1000
+    """Outputs for which the family's cost is usually given."""
 
     @abstractmethod
     def build(self, depth: Depth, num_classes: int, in_channels: int, options: Any) -> nn.Module:
@@ -86,10 +92,35 @@ class Family(ABC):
     def steps(self, depth: Depth) -> list[Step] | None:
         """The steps of a model of that depth; None if the model cannot be described so."""
 
+    def slices(self, inner: Depth, outer: Depth, options: Any) -> Mapping[str, Slices]:
+        """Which part of the full net's tensors those of a sub-net are, where they are not the whole.
+
+        Args:
+            inner: depth of the sub-net.
+            outer: depth of the full net.
+            options: that both are built with.
+
+        Returns:
+            Slices of the full net's tensor, by the name of the sub-net's.
+        """
+        return {}
+
+    def stock_layout(self, state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """A published state dict under the names that the stock model has today."""
+        return state
+
     def stage_ends(self, depth: Depth) -> tuple[str, ...]:
         """Paths of the modules whose outputs are the features of the stages."""
         ending = [step for step in self.steps(depth) or [] if step.ends_stage]
         return tuple(next(part for part in reversed(step.parts) if isinstance(part, str)) for step in ending)
+
+    def depth_of(self, member: str) -> Depth | None:
+        """The depth of the member of this name; None if the family has none."""
+        return self.members.get(member)
+
+    def feature(self, value: Any) -> Tensor:
+        """(batch, channels, height, width) of the value at the end of a stage, for nets that run one by one."""
+        return value
 
     def check(self, depth: Depth) -> None:
         """Refuse a depth that no model of this family can have."""

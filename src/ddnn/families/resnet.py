@@ -6,7 +6,7 @@ Basic-block and bottleneck nets do not nest in each other: their blocks have dif
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Literal
 
 from torch import nn
 from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
@@ -34,7 +34,7 @@ class ResNetOptions:
 class TorchvisionResNet(Family):
     """ResNets of one block type and width, as `torchvision.models.ResNet`."""
 
-    options: ClassVar[type] = ResNetOptions
+    options: type = ResNetOptions
 
     def __init__(
         self, name: str, members: Mapping[str, Depth], block: type[BasicBlock] | type[Bottleneck], base_width: int = 64
@@ -56,17 +56,17 @@ class TorchvisionResNet(Family):
 
     def steps(self, depth: Depth) -> list[Step]:
         """Stem, each block, head; see `Family.steps`."""
-        return residual_steps(depth, stem=("conv1", "bn1", "relu", "maxpool"))
+        stem = Step("stem", ("conv1", "bn1", "relu", "maxpool"))
+        return [stem, *block_steps(depth), Step("head", ("avgpool", flatten, "fc"))]
 
 
-def residual_steps(depth: Depth, stem: tuple[str, ...]) -> list[Step]:
-    """The steps of a net whose blocks are named as in torchvision's ResNet: `layer1.0`, `layer1.1` and so on."""
-    blocks = [
+def block_steps(depth: Depth) -> list[Step]:
+    """The blocks of a net that names them as torchvision's ResNet does: `layer1.0`, `layer1.1` and so on."""
+    return [
         Step(f"layer{stage}.{block}", (f"layer{stage}.{block}",), ends_stage=block == count - 1)
         for stage, count in enumerate(depth, start=1)
         for block in range(count)
     ]
-    return [Step("stem", stem), *blocks, Step("head", ("avgpool", flatten, "fc"))]
 
 
 def _stem(in_channels: int, kernel_size: int, stride: int) -> nn.Conv2d:

@@ -1,11 +1,13 @@
 """Describe a model that we did not write as steps, by following its forward pass with torch.fx.
 
-Every block becomes a step of its own, and so does what comes before, between and after the blocks. That needs a
+Every block becomes a step, with what comes before it, and what comes after the last is one more. That needs a
 forward pass without data-dependent branches, in which nothing but the block's output goes past a block. Where that
 fails, `NotSteps` says why; such a model still works, its nets just run one by one.
 """
 
+import inspect
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +29,11 @@ class Value:
 
 
 @dataclass(frozen=True)
+class Training:
+    """Stands for whether the model is in training mode, as in `dropout(x, training=self.training)`."""
+
+
+@dataclass(frozen=True)
 class Instruction:
     """One operation of a traced forward pass: fx's kinds `call_module`, `call_function`, `call_method`, `get_attr`."""
 
@@ -37,7 +44,7 @@ class Instruction:
 
     def run(self, model: nn.Module, values: list[Any]) -> Any:
         """The result, given the results so far and, last, the input."""
-        args, kwargs = _fill(self.args, values), _fill(self.kwargs, values)
+        args, kwargs = (_fill(argument, values, model.training) for argument in (self.args, self.kwargs))
         if self.kind == "call_module":
             return model.get_submodule(self.target)(*args, **kwargs)
         if self.kind == "call_function":
@@ -52,12 +59,12 @@ class Instruction:
 
 @dataclass(frozen=True)
 class Segment:
-    """What a model does between two blocks, as a part of a `Step`."""
+    """What a model does after one block up to and with the next, as a part of a `Step`."""
 
     instructions: tuple[Instruction, ...]
 
     def __call__(self, model: nn.Module, value: Any) -> Any:
-        """The value before the next block, given the value after the last."""
+        """The value after the next block, given the value after the last."""
         values = [value]  # the input last, so that Value(-1) finds it
         for number, instruction in enumerate(self.instructions):
             values.insert(number, instruction.run(model, values))
@@ -88,8 +95,7 @@ def trace_steps(model: nn.Module, blocks: list[str], stage_ends: set[str]) -> li
         NotSteps: if it cannot be described so.
     """
     nodes = _trace(model, blocks, training=True)
-    if _signature(nodes) != _signature(_trace(model, blocks, training=False)):
-        raise NotSteps("its forward pass takes another way in training than in evaluation")
+    _unite(nodes, _trace(model, blocks, training=False))
     found = [str(node.target) for node in nodes if node.op == "call_module" and node.target in blocks]
     if found != blocks:
         raise NotSteps(f"its forward pass calls the blocks {found}, not each of {blocks} once and in order")
@@ -107,6 +113,18 @@ class _BlockTracer(fx.Tracer):
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         """Whether `m` holds no block."""
         return not any(block.startswith(f"{module_qualified_name}.") for block in self._blocks)
+
+    def create_args_for_root(
+        self, root_fn: Callable[..., Any], is_module: bool, concrete_args: Any = None
+    ) -> tuple[Any, list[Any]]:
+        """Whatever follows the images keeps its default, as in timm's `forward(x, attn_mask=None)`: a placeholder
+        in its place would never be None."""
+        function, arguments = super().create_args_for_root(root_fn, is_module, concrete_args)
+        parameters = inspect.signature(root_fn).parameters.values()
+        for number, parameter in list(enumerate(parameters))[2:]:
+            if parameter.kind is parameter.POSITIONAL_OR_KEYWORD and parameter.default is not parameter.empty:
+                arguments[number] = parameter.default
+        return function, arguments
 
 
 def _trace(model: nn.Module, blocks: list[str], training: bool) -> list[fx.Node]:
@@ -130,8 +148,24 @@ def _refuse_in_place(model: nn.Module, nodes: list[fx.Node], blocks: list[str]) 
             raise NotSteps(f"{node.name} writes into the output of {sources[0].target}")
 
 
-def _signature(nodes: list[fx.Node]) -> list[str]:
-    return [f"{node.op} {node.target} {node.args} {node.kwargs}" for node in nodes]
+def _unite(nodes: list[fx.Node], in_evaluation: list[fx.Node]) -> None:
+    """Put `Training` into `nodes` wherever they differ from those of the same model in evaluation in that alone."""
+    if [(node.op, node.target) for node in nodes] != [(node.op, node.target) for node in in_evaluation]:
+        raise NotSteps("its forward pass takes another way in training than in evaluation")
+    for node, other in zip(nodes, in_evaluation, strict=True):
+        node.args, node.kwargs = _united(node.args, other.args), _united(node.kwargs, other.kwargs)
+
+
+def _united(argument: Any, other: Any) -> Any:
+    if isinstance(argument, list | tuple) and len(argument) == len(other):
+        return type(argument)(_united(one, two) for one, two in zip(argument, other, strict=True))
+    if isinstance(argument, dict) and argument.keys() == other.keys():
+        return {key: _united(item, other[key]) for key, item in argument.items()}
+    if argument is True and other is False:
+        return Training()
+    if str(argument) != str(other):  # operations as well, which have the same names in both
+        raise NotSteps(f"its forward pass uses {argument} in training and {other} in evaluation")
+    return argument
 
 
 def _cut(nodes: list[fx.Node], blocks: list[str], stage_ends: set[str]) -> list[Step]:
@@ -145,22 +179,17 @@ def _cut(nodes: list[fx.Node], blocks: list[str], stage_ends: set[str]) -> list[
         if node.op in ("placeholder", "output"):
             continue
         if node.op == "call_module" and node.target in blocks:
-            if node.args != (pending[-1] if pending else source,) or node.kwargs:
-                raise NotSteps(f"{node.target} takes more than the value before it")
-            path = str(node.target)
-            segment = _segment(pending, source)
-            steps.append(_step(path, segment, (path,), path in stage_ends))
+            steps.append(_step(_segment([*pending, node], source), node.target in stage_ends))
             source, pending = node, []
         else:
             pending.append(node)
-    if output.args[0] is not pending[-1]:
+    if output.args[0] is not (pending[-1] if pending else source):
         raise NotSteps("its forward pass returns something other than the last value")
-    return [*steps, _step("head", _segment(pending, source), (), False)]
+    return [*steps, _step(_segment(pending, source), ends_stage=False)]
 
 
-def _step(name: str, segment: Segment, block: tuple[str, ...], ends_stage: bool) -> Step:
-    parts = ((segment,) if segment.instructions else ()) + block
-    return Step(f"{segment.describe()}>{name}", parts, owns=segment.paths, ends_stage=ends_stage)
+def _step(segment: Segment, ends_stage: bool) -> Step:
+    return Step(segment.describe(), (segment,), owns=segment.paths, ends_stage=ends_stage)
 
 
 def _segment(nodes: list[fx.Node], source: fx.Node) -> Segment:
@@ -179,13 +208,15 @@ def _segment(nodes: list[fx.Node], source: fx.Node) -> Segment:
     )
 
 
-def _fill(argument: Any, values: list[Any]) -> Any:
+def _fill(argument: Any, values: list[Any], training: bool) -> Any:
     if isinstance(argument, Value):
         return values[argument.index]
+    if isinstance(argument, Training):
+        return training
     if isinstance(argument, list | tuple):
-        return type(argument)(_fill(item, values) for item in argument)
+        return type(argument)(_fill(item, values, training) for item in argument)
     if isinstance(argument, dict):
-        return {key: _fill(item, values) for key, item in argument.items()}
+        return {key: _fill(item, values, training) for key, item in argument.items()}
     if isinstance(argument, slice):
-        return slice(_fill(argument.start, values), _fill(argument.stop, values), _fill(argument.step, values))
+        return slice(*(_fill(item, values, training) for item in (argument.start, argument.stop, argument.step)))
     return argument

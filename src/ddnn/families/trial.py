@@ -19,14 +19,14 @@ class Trial:
     Args:
         shapes: for each block, the shape of its input and of its output.
         in_place: blocks that changed their input.
-        num_classes: outputs of the model.
-        in_channels: channels of the images.
+        images: what it ran on.
+        logits: what it gave, (batch, classes).
     """
 
     shapes: dict[str, tuple[Size, Size]]
     in_place: tuple[str, ...]
-    num_classes: int
-    in_channels: int
+    images: Tensor
+    logits: Tensor
 
 
 class _Watcher:
@@ -52,12 +52,12 @@ class _Watcher:
 
 @torch.no_grad()
 def try_model(model: nn.Module, blocks: Iterable[str], example: Tensor | None) -> Trial:
-    """Run `model` in evaluation mode on `example`, by default on two images of 224x224 zeros.
+    """Run `model` in evaluation mode on `example`, by default on two images of 224x224 random numbers.
 
     Raises:
         DDNNError: if it does not run, or gives no (batch, classes) logits.
     """
-    images = _zeros(model) if example is None else example
+    images = _noise(model) if example is None else example
     watchers = {path: _Watcher(model.get_submodule(path)) for path in blocks}
     try:
         with in_mode(model, training=False):
@@ -75,10 +75,11 @@ def try_model(model: nn.Module, blocks: Iterable[str], example: Tensor | None) -
         raise DDNNError(f"the model must give logits of shape (batch, classes); it gives {found}")
     shapes = {path: watcher.shapes for path, watcher in watchers.items() if watcher.shapes is not None}
     in_place = tuple(path for path, watcher in watchers.items() if watcher.in_place)
-    return Trial(shapes, in_place, logits.shape[1], images.shape[1])
+    return Trial(shapes, in_place, images, logits)
 
 
-def _zeros(model: nn.Module) -> Tensor:
+def _noise(model: nn.Module) -> Tensor:
     first = next((module for module in model.modules() if isinstance(module, nn.Conv2d)), None)
     channels = first.in_channels if first is not None else 3
-    return torch.zeros(2, channels, 224, 224, device=next(model.parameters()).device)
+    images = torch.randn(2, channels, 224, 224, generator=torch.Generator().manual_seed(0))
+    return images.to(next(model.parameters()).device)

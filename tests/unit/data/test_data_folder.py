@@ -22,13 +22,15 @@ def test_train_and_val(make_folder):
 
 
 def test_train_val_and_test(make_folder):
-    root = make_folder({"train/a": 3, "val/a": 2, "test/a": 1})
-    assert lengths(root) == {"train": 3, "validation": 2, "test": 1}
+    root = make_folder(
+        {f"{split}/{name}": count for split, count in (("train", 3), ("val", 2), ("test", 1)) for name in "ab"}
+    )
+    assert lengths(root) == {"train": 6, "validation": 4, "test": 2}
     data = open_data(DataConfig(data=f"folder:{root}", image_size=8, validation=0), 0)
     watched = data.validation("cpu")
     assert watched is not None
-    assert sum(len(labels) for _, labels in watched) == 2
-    assert sum(len(labels) for _, labels in data.training("cpu")) == 3
+    assert sum(len(labels) for _, labels in watched) == 4
+    assert sum(len(labels) for _, labels in data.training("cpu")) == 6
 
 
 @pytest.mark.parametrize("split", ["val", "test"])
@@ -93,11 +95,11 @@ def test_one_image_a_class_cannot_be_divided(make_folder):
 
 
 def test_small_images_are_held_in_memory_and_damage_is_named(make_folder):
-    root = make_folder({"train/cat": 3, "val/cat": 2})
+    root = make_folder({"train/cat": 3, "train/dog": 1, "val/cat": 2, "val/dog": 1})
     config = DataConfig(data=f"folder:{root}", image_size=16, validation=0)
     images, labels = next(iter(open_data(config, 0).training("cpu")))
-    assert images.shape == (3, 3, 16, 16)
-    assert labels.tolist() == [0, 0, 0]
+    assert images.shape == (4, 3, 16, 16)
+    assert sorted(labels.tolist()) == [0, 0, 0, 1]
     (root / "val" / "cat" / "1.png").write_bytes(b"damaged")
     with pytest.raises(UnreadableImageError, match=r"Cannot decode .*val/cat/1\.png"):
         open_data(config, 0).test("cpu")
@@ -117,3 +119,38 @@ def test_the_sample_of_imagenet_is_refused_as_a_whole_and_read_as_val(imagenet_s
     assert len(test) == 2
     assert [label for _, labels in batches for label in labels.tolist()] == list(range(3, 1000, 25))
     assert abs(float(batches[0][0].mean())) < 0.5
+
+
+def own_size(root):
+    return open_data(DataConfig(data=f"folder:{root}", validation=0, workers=0), 0).size
+
+
+def test_small_images_of_one_size_keep_it(make_folder):
+    root = make_folder({"train/cat": 2, "train/dog": 2, "val/cat": 1, "val/dog": 1}, size=(32, 32))
+    assert own_size(root) == (32, 32)
+    assert open_data(DataConfig(data=f"folder:{root}", image_size=80), 0).size == (80, 80)
+
+
+def test_small_images_of_several_sizes_and_large_ones_become_usual(make_folder, encode):
+    root = make_folder({"train/cat": 2, "train/dog": 2}, size=(32, 32))
+    (root / "train" / "dog" / "0.png").write_bytes(encode((32, 40), 0))
+    assert own_size(root) == (224, 224)
+    for name in ("cat", "dog"):
+        (root / "train" / name / "0.png").write_bytes(encode((65, 65), 0))
+    assert own_size(root) == (224, 224)
+
+
+def test_the_size_of_class_folders_alone_is_looked_at_too(make_folder):
+    assert own_size(make_folder({"cat": 4, "dog": 4}, size=(24, 30))) == (24, 24)
+
+
+def test_an_image_without_a_size_is_named(make_folder):
+    root = make_folder({"train/cat": 1, "train/dog": 1})
+    (root / "train" / "dog" / "0.png").write_bytes(b"damaged")
+    with pytest.raises(UnreadableImageError, match=r"train/dog/0\.png"):
+        own_size(root)
+
+
+def test_one_class_is_refused(make_folder):
+    with pytest.raises(DataError, match=r"has one class \(cat\): a classifier needs two or more"):
+        own_size(make_folder({"train/cat": 2}))

@@ -54,13 +54,25 @@ def test_validation_file_watches_or_is_the_test_split(make_parquet):
     assert set(open_parquet(root).splits) == {"train", "validation", "test"}
 
 
-def test_size_is_that_of_the_first_image(make_parquet):
+def test_size_is_that_of_all_images_looked_at(make_parquet):
     make_parquet("train.parquet", [0, 1] * 4, size=(12, 10))
     root = make_parquet("test.parquet", [0, 1], size=(20, 20))
     data = open_data(DataConfig(data=f"parquet:{root}"), 0)
     assert data.spec.size == (10, 10)
     assert next(iter(data.test("cpu")))[0].shape == (2, 3, 10, 10)
     assert open_data(DataConfig(data=f"parquet:{root}", image_size=16), 0).spec.size == (16, 16)
+
+
+def test_images_that_differ_in_size_become_usual(make_parquet, encode):
+    root = make_parquet("train.parquet", [0, 1] * 40)
+    images = [{"bytes": encode((10, 10) if index < 79 else (12, 12), index)} for index in range(80)]
+    table = pa.table({"image": images, "label": [0, 1] * 40})
+    pq.write_table(table, root / "train.parquet", row_group_size=9)
+    assert open_data(DataConfig(data=f"parquet:{root}"), 0).size == (224, 224)
+    images[79] = {"bytes": b"damaged"}
+    pq.write_table(pa.table({"image": images, "label": [0, 1] * 40}), root / "train.parquet", row_group_size=9)
+    with pytest.raises(UnreadableImageError, match=r"train\.parquet, row 79: not an image"):
+        open_data(DataConfig(data=f"parquet:{root}"), 0)
 
 
 def test_large_images_are_decoded_by_workers(make_parquet):
@@ -78,7 +90,7 @@ def test_large_images_are_decoded_by_workers(make_parquet):
 def test_missing_files(tmp_path, make_parquet):
     with pytest.raises(DataError, match=r"has no images: expected train.parquet and test.parquet"):
         open_parquet(tmp_path)
-    data = open_data(DataConfig(data=f"parquet:{make_parquet('test.parquet', [0])}"), 0)
+    data = open_data(DataConfig(data=f"parquet:{make_parquet('test.parquet', [0, 1])}"), 0)
     with pytest.raises(DataError, match=r"has no train images: expected train.parquet"):
         data.training("cpu")
     root = make_parquet("train.parquet", [0, 0])
