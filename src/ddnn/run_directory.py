@@ -89,7 +89,8 @@ class RunDirectory:
                 )
             return cls(path)
         data = Path(config.data.rpartition(":")[2]).name
-        names = [f"{config.full}-{data}", *(f"{config.full}-{data}-{number}" for number in range(2, 10_000))]
+        title = f"{config.full.replace('/', '-')}-{data}"
+        names = [title, *(f"{title}-{number}" for number in range(2, 10_000))]
         return cls(next(path for name in names if not (path := Path("runs", name)).exists()))
 
     def create(self, config: TrainConfig) -> "RunDirectory":

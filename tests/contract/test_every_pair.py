@@ -142,3 +142,12 @@ def test_an_ekd_step_reaches_every_parameter(pair: Pair) -> None:
     assert not silent
     zero = [name for name, p in network.named_parameters() if p.grad is not None and not p.grad.any()]
     assert not zero
+
+
+@every_pair
+def test_a_sub_net_s_own_step_leaves_the_other_parameters_alone(pair: Pair) -> None:
+    network = pair.build().train()
+    network(pair.images(), pair.subnet).square().mean().backward()
+    own = {id(parameter) for parameter in network[pair.subnet].parameters()}
+    for name, parameter in network.named_parameters():
+        assert (parameter.grad is not None) == (id(parameter) in own), name

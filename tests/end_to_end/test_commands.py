@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 import torch
+import torchvision
 from PIL import Image
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from sklearn.datasets import load_digits
 
 import ddnn
@@ -88,3 +89,22 @@ def test_a_recipe_and_a_run_s_own_configuration_go_by_config(
     assert run(capfd, "train", "--config", "digits", *few, "--output", tmp_path / "a").status == 0
     again = run(capfd, "train", "--config", trained / "config.yaml", *few, "--output", tmp_path / "b")
     assert again.status == 0, again.err
+
+
+def test_a_pretrained_full_net_becomes_a_network_of_three_depths(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    save_file(torchvision.models.resnet34().state_dict(), tmp_path / "pretrained.safetensors")
+    for split in ("train", "val"):
+        for label in ("cat", "dog"):
+            (tmp_path / "pictures" / split / label).mkdir(parents=True)
+            for number in range(3):
+                Image.new("RGB", (40, 40), (number * 20, 0, 0)).save(
+                    tmp_path / "pictures" / split / label / f"{number}.png"
+                )
+    data = ("--data", f"folder:{tmp_path / 'pictures'}", "--image_size", 64, "--batch_size", 6, "--validation", 0)
+    source = ("--config", "finetune-resnet34", "--weights", tmp_path / "pretrained.safetensors", "--epochs", 1)
+    result = run(capfd, "train", *source, *data, "--output", tmp_path / "run", "--json")
+    assert result.status == 0, result.err
+    assert "1000 classes and this network for 2: its head starts fresh (fc.bias, fc.weight)" in result.err
+    assert list(json.loads(result.out)["nets"]) == ["resnet10", "resnet18", "resnet34"]

@@ -206,6 +206,16 @@ def test_refuses_with_a_reason(full: str, subnets: object, options: dict[str, ob
         ddnn.build(full, subnets, **options)  # type: ignore[arg-type]
 
 
+def test_nothing_is_built_for_a_request_that_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    def build(*_: object) -> None:
+        pytest.fail("a model was built")
+
+    monkeypatch.setattr("ddnn.families.resnet.TorchvisionResNet.build", build)
+    for full, subnets in (("resnet50", ["resnet34"]), ("resnet34", {"deep": (4, 4, 6, 3)}), ("resnet34", ["resnet19"])):
+        with pytest.raises(ValueError, match=r"does not nest|unknown model"):
+            ddnn.build(full, subnets)  # type: ignore[arg-type]
+
+
 def test_an_unknown_subnet_is_named(network: ddnn.DepthDynamicNetwork) -> None:
     with pytest.raises(ValueError, match="no sub-net 'resnet9'; did you mean resnet8"):
         network(images(), "resnet9")
