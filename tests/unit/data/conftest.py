@@ -1,6 +1,5 @@
 import io
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,8 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
-from data_paths import find_data
+from tests.data_paths import find_data
 
 
 @pytest.fixture(scope="session")

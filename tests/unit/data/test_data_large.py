@@ -11,17 +11,7 @@ from ddnn.config import AugmentConfig, DataConfig
 from ddnn.data import open_data, read_image
 from ddnn.data_spec import DataSpec
 from ddnn.errors import UnreadableImageError
-
-
-def batches(loader, epoch=0):
-    loader.set_epoch(epoch)
-    return list(loader)
-
-
-def same(left, right):
-    return len(left) == len(right) and all(
-        torch.equal(a, c) and torch.equal(b, d) for (a, b), (c, d) in zip(left, right, strict=True)
-    )
+from tests.unit.data.loaders import batches, same
 
 
 @pytest.fixture

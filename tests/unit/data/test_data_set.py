@@ -11,19 +11,9 @@ from ddnn.config import AugmentConfig, DataConfig
 from ddnn.data import Data, open_data
 from ddnn.data_spec import DataSpec
 from ddnn.errors import DataError
+from tests.unit.data.loaders import batches, same
 
 DIGITS = DataConfig(batch_size=100, augment=AugmentConfig(erase=0.5, flip=True))
-
-
-def batches(loader, epoch=0):
-    loader.set_epoch(epoch)
-    return list(loader)
-
-
-def same(left, right):
-    return len(left) == len(right) and all(
-        torch.equal(a, c) and torch.equal(b, d) for (a, b), (c, d) in zip(left, right, strict=True)
-    )
 
 
 @pytest.fixture(scope="module")
