@@ -185,6 +185,10 @@ class TrainConfig(DataConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        _check(
+            not isinstance(self.subnets, str) or not set(self.subnets) & set("{}[]:"),
+            f"subnets {self.subnets!r} is no YAML: a colon needs a space after it, as in {{tiny: [1, 1, 1]}}",
+        )
         _check(self.epochs >= 1, f"epochs must be at least 1, not {self.epochs}")
         _check(self.lr is None or self.lr > 0, f"lr must be above 0, not {self.lr}")
         _check(0 <= self.momentum < 1, f"momentum must be in [0, 1), not {self.momentum}")

@@ -25,7 +25,7 @@ class ModelFileError(DDNNError):
 
 
 def near(word: str, allowed: Iterable[str]) -> str:
-    """The end of a message about an unknown word: its near matches, then all that is allowed.
+    """The end of a message about an unknown word: its near matches, then what is allowed, as far as a line holds it.
 
     >>> near("resnet43", ["resnet34", "resnet44", "vgg16"])
     'did you mean resnet44 or resnet34? Allowed: resnet34, resnet44, vgg16'
@@ -33,4 +33,5 @@ def near(word: str, allowed: Iterable[str]) -> str:
     allowed = list(allowed)
     matches = get_close_matches(word, allowed, n=3, cutoff=0.6)
     guess = f"did you mean {' or '.join(matches)}? " if matches else ""
-    return f"{guess}Allowed: {', '.join(allowed)}"
+    rest = f" and {len(allowed) - 20} more" if len(allowed) > 20 else ""
+    return f"{guess}Allowed: {', '.join(allowed[:20])}{rest}"

@@ -26,7 +26,7 @@ def family_of(member: str) -> Family:
         if member in family.members:
             return family
     members = [name for family in REGISTRY.values() for name in family.members]
-    raise DDNNError(f"unknown model {member!r}; {near(member, members)}")
+    raise DDNNError(f"unknown model {member!r}; {near(member, members)} (`ddnn families` lists them)")
 
 
 def containing(family: Family, member: str) -> list[str]:
