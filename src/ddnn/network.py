@@ -18,7 +18,7 @@ from ddnn import storage
 from ddnn.calibration import calibrate
 from ddnn.data_spec import DataSpec
 from ddnn.errors import DDNNError, near
-from ddnn.families import Depth, Family, resolve_depths
+from ddnn.families import Depth, Family, Step, resolve_depths
 from ddnn.families.family import common_prefix
 from ddnn.shared_prefix import Branch, Output, grow, run, run_separately
 from ddnn.sharing import corresponding_paths, detach_parts, share_modules, tie
@@ -68,11 +68,11 @@ class DepthDynamicNetwork(nn.Module):
         self.depths: dict[str, Depth] = {}
         self.names: tuple[str, ...] = ()
         """All nets, shallow to deep; the full net is the last."""
-        self._steps: dict[str, list[Any]] = {}
+        self._steps: dict[str, list[Step]] = {}
         self._tree: tuple[Branch, ...] | None = None
         self.nets = nn.ModuleDict()
         self.training = self.nets.training = model.training
-        self._hold(self.full, depth, model)
+        self._hold(self.full, depth, model, family.steps(depth))
 
     @property
     def subnet_names(self) -> tuple[str, ...]:
@@ -151,10 +151,11 @@ class DepthDynamicNetwork(nn.Module):
         same = [other for other, size in self.depths.items() if size == depth]
         if same:
             raise DDNNError(f"{name} has the depth {depth} of {same[0]}, which is in the network already")
-        subnet = self._tied(depth)
+        steps = self.family.steps(depth)
+        subnet = self._tied(depth, steps)
         if calibrate_with is not None:
             calibrate(subnet, set(self.modules()), calibrate_with)
-        self._hold(name, depth, subnet)
+        self._hold(name, depth, subnet, steps)
 
     def extract(self, name: str) -> nn.Module:
         """An independent stock model of one net: its `state_dict` loads into the stock class with `strict=True`."""
@@ -185,11 +186,10 @@ class DepthDynamicNetwork(nn.Module):
             "data": None if self.data_spec is None else self.data_spec.to_json(),
         }
 
-    def _tied(self, depth: Depth) -> nn.Module:
+    def _tied(self, depth: Depth, steps: list[Step] | None) -> nn.Module:
         """A stock model of `depth` on this network's weights; its modules are another net's as far as both agree."""
         with torch.device("meta"):
             subnet = self.family.build(depth, self.num_classes, self.in_channels, self.options)
-        steps = self.family.steps(depth)
         if steps is None or self._tree is None:
             tie(subnet, self[self.full], {"": ""}, {})
         else:
@@ -200,12 +200,11 @@ class DepthDynamicNetwork(nn.Module):
             share_modules(subnet, self[nearest], corresponding_paths(common, self._steps[nearest]))
         return subnet
 
-    def _hold(self, name: str, depth: Depth, model: nn.Module) -> None:
+    def _hold(self, name: str, depth: Depth, model: nn.Module, steps: list[Step] | None) -> None:
         self._check_name(name)
         self.nets[_key(name)] = model
         self.depths[name] = depth
         self.names = tuple(sorted(self.depths, key=lambda other: (other == self.full, *self._size(other))))
-        steps = self.family.steps(depth)
         if steps is not None:
             self._steps[name] = steps
         described = all(other in self._steps for other in self.depths)

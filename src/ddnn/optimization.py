@@ -37,7 +37,7 @@ def _is_weight(name: str) -> bool:
 def make_optimizer(model: nn.Module, config: TrainConfig) -> Optimizer:
     """SGD with Nesterov momentum, or AdamW; fused into one kernel where torch can.
 
-    On two CPU cores, the fused step of ResNet-34 takes 9 ms and torch's default 44 ms (benchmarks/train_step.py).
+    On two CPU cores, the fused step of ResNet-34 takes 9 ms and torch's default 44 ms (docs/experiments.md).
     Lightning cannot clip gradients for a fused optimizer that is also given scaled ones.
     """
     groups = parameter_groups(model, config.weight_decay)
