@@ -20,8 +20,10 @@ from ddnn.data_spec import DataSpec
 from ddnn.errors import DDNNError, near
 from ddnn.families import Depth, Family, Step, resolve_depths
 from ddnn.families.family import common_prefix
-from ddnn.shared_prefix import Branch, Output, grow, run, run_separately
+from ddnn.shared_prefix import Output, Plan, plan, run, run_separately
 from ddnn.sharing import corresponding_paths, detach_parts, share_modules, tie
+
+PLANS_KEPT = 32  # of the choices of nets that `forward_all` ran last
 
 
 class DepthDynamicNetwork(nn.Module):
@@ -69,7 +71,7 @@ class DepthDynamicNetwork(nn.Module):
         self.names: tuple[str, ...] = ()
         """All nets, shallow to deep; the full net is the last."""
         self._steps: dict[str, list[Step]] = {}
-        self._tree: tuple[Branch, ...] | None = None
+        self._plans: dict[tuple[str, ...], Plan] = {}
         self.nets = nn.ModuleDict()
         self.training = self.nets.training = model.training
         self._hold(self.full, depth, model, family.steps(depth))
@@ -83,7 +85,7 @@ class DepthDynamicNetwork(nn.Module):
     def shares_prefix(self) -> bool:
         """Whether `forward_all` computes what the nets have in common once; False where they cannot be told apart
         into steps (see `ddnn.from_model`)."""
-        return self._tree is not None
+        return self._steps.keys() == self.depths.keys()
 
     def __getitem__(self, name: str) -> nn.Module:
         """The stock module of a net, its parameters tied to the full net's.
@@ -105,7 +107,9 @@ class DepthDynamicNetwork(nn.Module):
         """Logits (batch, classes) of one net, by default the full net, for images (batch, channels, height, width)."""
         return self[self.full if name is None else name](x)
 
-    def forward_all(self, x: Tensor, names: Iterable[str] | None = None) -> dict[str, Output]:
+    def forward_all(
+        self, x: Tensor, names: Iterable[str] | None = None, *, recompute: bool = False
+    ) -> dict[str, Output]:
         """Logits and features of several nets, what they have in common computed once.
 
         In training mode the running statistics of the common part are updated once, as those of each stock model
@@ -115,9 +119,14 @@ class DepthDynamicNetwork(nn.Module):
             x: images, (batch, channels, height, width).
             names: the nets to run; all of them by default. The deepest of them comes last, and is the teacher of
                 objectives that have one.
+            recompute: activation checkpointing: keep only what goes into each step, and compute the rest again in the
+                backward pass; less memory for more time (docs/performance.md has figures).
 
         Returns:
             For each name, shallow to deep, its logits and one feature a stage.
+
+        Raises:
+            DDNNError: for an unknown name, or if `recompute` is wanted of nets that cannot be told apart into steps.
 
         Example:
             >>> import ddnn, torch
@@ -128,11 +137,12 @@ class DepthDynamicNetwork(nn.Module):
         """
         chosen = {name: self[name] for name in (self.names if names is None else names)}
         nets = {name: chosen[name] for name in self.names if name in chosen}
-        if self._tree is None:
+        if not self.shares_prefix:
+            if recompute:
+                raise DDNNError("activation checkpointing works step by step, and these nets have no known steps")
             ends, feature = self.family.stage_ends, self.family.feature
             return {name: run_separately(net, ends(self.depths[name]), x, feature) for name, net in nets.items()}
-        tree = self._tree if names is None else grow({name: self._steps[name] for name in nets})
-        return run(tree, nets, x)
+        return run(self._plan(tuple(nets)), nets, x, recompute)
 
     def add_subnet(self, name: str, depth: Depth | None = None, *, calibrate_with: Iterable[Any] | None = None) -> None:
         """Add a sub-net that stands on the weights that are there.
@@ -190,7 +200,7 @@ class DepthDynamicNetwork(nn.Module):
         """A stock model of `depth` on this network's weights; its modules are another net's as far as both agree."""
         with torch.device("meta"):
             subnet = self.family.build(depth, self.num_classes, self.in_channels, self.options)
-        if steps is None or self._tree is None:
+        if steps is None or not self.shares_prefix:
             tie(subnet, self[self.full], {"": ""}, {})
         else:
             slices = self.family.slices(depth, self.depths[self.full], self.options)
@@ -207,8 +217,23 @@ class DepthDynamicNetwork(nn.Module):
         self.names = tuple(sorted(self.depths, key=lambda other: (other == self.full, *self._size(other))))
         if steps is not None:
             self._steps[name] = steps
-        described = all(other in self._steps for other in self.depths)
-        self._tree = grow({other: self._steps[other] for other in self.names}) if described else None
+        self._plans = {}
+        if self.shares_prefix:
+            self._plan(self.names)  # made now, for it cannot be made while a compiler traces `forward_all`
+
+    def _plan(self, names: tuple[str, ...]) -> Plan:
+        """The turns of these nets, made once; those of the last few choices of nets are kept."""
+        if names not in self._plans:
+            traced = torch.compiler.is_compiling()
+            joined = {name: self[name] for name in names} if self.family.images_are_independent and not traced else {}
+            order = [step.key for step in self._steps[self.full]]
+            made = plan({name: self._steps[name] for name in names}, order, joined)
+            if traced:
+                return made
+            while len(self._plans) >= PLANS_KEPT:
+                del self._plans[next(iter(self._plans))]
+            self._plans[names] = made
+        return self._plans[names]
 
     def _size(self, name: str) -> tuple[int, Depth]:
         return sum(self.depths[name]), self.depths[name]

@@ -1,18 +1,21 @@
 """Run several nets on one input and compute what they have in common once, forward and so backward too.
 
-Two nets that keep the first blocks of each stage compute the same thing until their depths first differ. Their steps
-form a tree: the trunk is what all have in common, and each net is a path from the root to a leaf. This is what makes
-training them together cheaper than one by one.
+Two nets that keep the first blocks of each stage compute the same thing until their depths first differ. So all nets
+go through the full net's steps side by side, in *lanes*: nets that have taken the same steps so far have the same value
+and are in one lane, and a lane takes a step once, for all of them. Where several lanes take a step, they stand on the same
+weights, and may take it in one call (see `ddnn.joint_step`). This is what makes training the nets together cheaper
+than one by one.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
-from ddnn.families.family import Step, common_prefix
+from ddnn.checkpointing import recomputed
+from ddnn.families.family import Step
+from ddnn.joint_step import JointStep, joint_step
 
 
 class Output(NamedTuple):
@@ -28,71 +31,90 @@ class Output(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Branch:
-    """Steps that run one after the other, and what goes on from there.
+class Turn:
+    """A step, and the nets that take it.
 
     Args:
-        name: the net whose modules run (one of those that share these steps).
-        steps: what runs.
-        stage_ends: for each step, the nets for which the value after it is the feature of a stage; a block that ends
-            a stage in one net may have others after it in another.
-        branches: where the nets that came this far part; empty at the end of a net.
+        lanes: names of the nets, those that have the same value before the step in one lane; the modules that run are
+            those of the first of each lane.
+        steps: the step of each lane.
+        ends: the nets for which the value after it is the feature of a stage; a block that ends a stage in one net
+            may have others after it in another.
+        joint: all lanes in one call, where that can be.
     """
 
-    name: str
+    lanes: tuple[tuple[str, ...], ...]
     steps: tuple[Step, ...]
-    stage_ends: tuple[tuple[str, ...], ...]
-    branches: tuple["Branch", ...] = ()
+    ends: frozenset[str]
+    joint: JointStep | None
+
+    def run(self, nets: Mapping[str, nn.Module], values: Sequence[Any]) -> Sequence[Any]:
+        """The value of each lane after the step."""
+        if self.joint is not None and self.joint.pays(values):
+            return self.joint(values)
+        return [
+            step.run(nets[lane[0]], value) for lane, step, value in zip(self.lanes, self.steps, values, strict=True)
+        ]
+
+    def modules(self, nets: Mapping[str, nn.Module]) -> list[nn.Module]:
+        """The modules that run."""
+        return [
+            module for lane, step in zip(self.lanes, self.steps, strict=True) for module in step.modules(nets[lane[0]])
+        ]
 
 
-def grow(paths: Mapping[str, list[Step]]) -> tuple[Branch, ...]:
-    """The tree of the nets' steps (net name to its remaining steps)."""
-
-    def next_key(name: str) -> str:
-        return paths[name][0].key
-
-    return tuple(
-        _branch({name: paths[name] for name in names})
-        for _, names in groupby(sorted(paths, key=next_key), key=next_key)
-    )
+Plan = tuple[Turn, ...]
 
 
-def _branch(paths: Mapping[str, list[Step]]) -> Branch:
-    first, *others = paths
-    length = min((common_prefix(paths[first], paths[other]) for other in others), default=len(paths[first]))
-    return Branch(
-        first,
-        steps=tuple(paths[first][:length]),
-        stage_ends=tuple(tuple(name for name in paths if paths[name][index].ends_stage) for index in range(length)),
-        branches=grow({name: steps[length:] for name, steps in paths.items()}) if others else (),
-    )
+def plan(paths: Mapping[str, list[Step]], order: Iterable[str], joined: Mapping[str, nn.Module]) -> Plan:
+    """In which turns the nets go through their steps.
+
+    Args:
+        paths: the steps of each net, by its name.
+        order: keys of all steps of the full net; every net takes some of them, in this order.
+        joined: the nets whose steps may run in one call; without them, none do.
+    """
+    steps = {name: {step.key: step for step in path} for name, path in paths.items()}
+    order = list(order)
+    assert all(list(own) == [key for key in order if key in own] for own in steps.values()), "a net has its own order"
+    last_turn = dict.fromkeys(paths, (-1, 0))
+    turns: list[Turn] = []
+    for key in order:
+        lanes: dict[tuple[int, int], list[str]] = {}
+        for name in paths:
+            if key in steps[name]:
+                lanes.setdefault(last_turn[name], []).append(name)
+        if lanes:
+            turns.append(_turn(key, [tuple(lane) for lane in lanes.values()], steps, joined))
+            last_turn |= {name: (len(turns), lane) for lane, names in enumerate(lanes.values()) for name in names}
+    return tuple(turns)
 
 
-def run(branches: tuple[Branch, ...], nets: Mapping[str, nn.Module], x: Tensor) -> dict[str, Output]:
-    """Every net's output for the images `x`; each step of the tree is computed once."""
-    logits: dict[str, Tensor] = {}
+def _turn(
+    key: str,
+    lanes: Sequence[tuple[str, ...]],
+    steps: Mapping[str, Mapping[str, Step]],
+    joined: Mapping[str, nn.Module],
+) -> Turn:
+    own = tuple(steps[lane[0]][key] for lane in lanes)
+    ends = frozenset(name for lane in lanes for name in lane if steps[name][key].ends_stage)
+    together = joint_step(own, [joined[lane[0]] for lane in lanes]) if joined else None
+    return Turn(tuple(lanes), own, ends, together)
+
+
+def run(turns: Plan, nets: Mapping[str, nn.Module], x: Tensor, recompute: bool = False) -> dict[str, Output]:
+    """Every net's output for the images `x`; `recompute` keeps only what goes into each turn for the backward pass."""
+    reached: dict[str, Any] = dict.fromkeys(nets, x)
     features: dict[str, tuple[Tensor, ...]] = dict.fromkeys(nets, ())
-    _run(branches, nets, x, logits, features)
-    return {name: Output(logits[name], features[name]) for name in nets}
-
-
-def _run(
-    branches: tuple[Branch, ...],
-    nets: Mapping[str, nn.Module],
-    value: Any,
-    logits: dict[str, Tensor],
-    features: dict[str, tuple[Tensor, ...]],
-) -> None:
-    for branch in branches:
-        reached = value
-        for step, names in zip(branch.steps, branch.stage_ends, strict=True):
-            reached = step.run(nets[branch.name], reached)
-            for name in names:
-                features[name] = (*features[name], step.feature(reached))
-        if branch.branches:
-            _run(branch.branches, nets, reached, logits, features)
-        else:
-            logits[branch.name] = reached
+    for turn in turns:
+        take = recomputed(turn.run, turn.modules(nets)) if recompute else turn.run
+        values = take(nets, [reached[lane[0]] for lane in turn.lanes])
+        for lane, own, value in zip(turn.lanes, turn.steps, values, strict=True):
+            for name in lane:
+                reached[name] = value
+                if name in turn.ends:
+                    features[name] = (*features[name], own.feature(value))
+    return {name: Output(reached[name], features[name]) for name in nets}
 
 
 def run_separately(

@@ -8,6 +8,7 @@ import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 from torch import Tensor, nn
@@ -53,6 +54,11 @@ class Step:
         """Paths of all modules and parameters that the step stands on."""
         return tuple(part for part in self.parts if isinstance(part, str)) + self.owns
 
+    def modules(self, model: nn.Module) -> list[nn.Module]:
+        """The modules among what the step stands on."""
+        found = (attrgetter(path)(model) for path in self.paths)
+        return [item for item in found if isinstance(item, nn.Module)]
+
     def run(self, model: nn.Module, value: Any) -> Any:
         """The value after this step of `model`."""
         for part in self.parts:
@@ -83,6 +89,8 @@ class Family(ABC):
     """(channels, height, width) for which the family's cost is usually given."""
     default_classes: int = 1000
     """Outputs for which the family's cost is usually given."""
+    images_are_independent: bool = True
+    """Whether modules without state treat each image of a batch by itself, so that batches may be put together."""
 
     @abstractmethod
     def build(self, depth: Depth, num_classes: int, in_channels: int, options: Any) -> nn.Module:

@@ -41,6 +41,7 @@ class OwnModel(Family):
 
     name = "own"
     options: type = OwnModelOptions
+    images_are_independent = False  # it cannot be known of a user's modules
 
     def __init__(self, model: nn.Module, stages: tuple[str, ...], full: str) -> None:
         if not stages:
