@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: help demo test lint types layers unit slow format clean
+.PHONY: help demo test lint types layers unit slow catalogue format clean
 
 help:  ## show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -34,6 +34,9 @@ unit: $(INSTALLED)
 
 slow: $(INSTALLED)  ## the long tests too
 	$(BIN)/python -m pytest -m "slow or not slow"
+
+catalogue: $(INSTALLED)  ## count anew what `ddnn families` shows, after a change to a family
+	$(BIN)/python -m ddnn.catalogue
 
 format: $(INSTALLED)  ## sort the imports and mend what ruff can
 	$(BIN)/ruff check --fix .

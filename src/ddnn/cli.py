@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ddnn import __version__
+from ddnn.catalogue import catalogue
 from ddnn.command_parser import CommandParser, RecipeFile, UsageError
 from ddnn.config import (
     DataConfig,
@@ -78,25 +79,7 @@ def _families_options(parser: CommandParser) -> None:
 
 def _families(options: Any) -> None:
     config = from_fields(FamiliesConfig, options.as_dict())
-    from ddnn.families import REGISTRY, containing
-    from ddnn.profiling import family_costs
-
-    result = {
-        name: {
-            "input": [family.default_input[0], *[config.image_size or side for side in family.default_input[1:]]],
-            "classes": config.num_classes or family.default_classes,
-            "members": {
-                member: {
-                    "depth": list(family.members[member]),
-                    "stages": len(family.members[member]),
-                    **asdict(cost),
-                    "inside": containing(family, member),
-                }
-                for member, cost in family_costs(family, config.image_size, config.num_classes).items()
-            },
-        }
-        for name, family in REGISTRY.items()
-    }
+    result = catalogue(config.image_size, config.num_classes)
     if options.json:
         return print_json(result)
     rows = [
