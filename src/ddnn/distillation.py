@@ -75,17 +75,12 @@ AttentionMap = Callable[[Tensor], Tensor]
 ATTENTION_MAPS: dict[str, AttentionMap] = {"sum": attention_map, "square": squared_attention_map}
 
 
-def attention_distance(
-    student: Sequence[Tensor], teacher: Sequence[Tensor], attention: AttentionMap = attention_map
-) -> Float[Tensor, ""]:
-    """Σ_r mean((A(student_r) - A(teacher_r))²), over pairs of features of the same resolution.
+def attention_distance(student: Sequence[Tensor], teacher: Sequence[Tensor]) -> Float[Tensor, ""]:
+    """Σ_r mean((A(student_r) - A(teacher_r))²), over pairs of attention maps of the same resolution.
 
     Args:
-        student: features, each (batch, channels, height, width).
-        teacher: as many, of the same heights and widths; the channels may differ.
-        attention: A.
+        student: maps, each (batch, height, width).
+        teacher: as many, of the same heights and widths.
     """
-    distances = [
-        functional.mse_loss(attention(one), attention(other)) for one, other in zip(student, teacher, strict=True)
-    ]
+    distances = [functional.mse_loss(one, other) for one, other in zip(student, teacher, strict=True)]
     return torch.stack(distances).sum()

@@ -19,9 +19,8 @@ from ddnn.families.family import Step
 WEIGHTS_PER_VALUE = 4
 """A step runs in one call if it has at least so many weights for each number that goes into it.
 
-Measured on residual blocks of two nets, forward and backward, on two CPU cores (docs/performance.md): one call took 0.72
-of the time of two at 32 weights per number, 0.87 at 16, 0.94 at 4, and more than two calls far below 1, where the larger
-batch leaves the caches.
+From `benchmarks/joint_step.py` on two CPU cores (figures in docs/performance.md): one call for the blocks of two nets
+takes less time than two from there on, and may take more far below, where the larger batch leaves the caches.
 """
 
 
@@ -95,11 +94,14 @@ def _together(modules: Sequence[nn.Module], training: bool) -> nn.Module:
         return first
     if first._buffers:
         return _PerNet(modules)
-    children = {name: _together([module._modules[name] for module in modules], training) for name in first._modules}
-    if all(children[name] is child for name, child in first._modules.items()):
+    children = {
+        name: _together([module.get_submodule(name) for module in modules], training)
+        for name, _ in first.named_children()
+    }
+    if all(children[name] is child for name, child in first.named_children()):
         return first
     joint = copy(first)
-    joint._modules = {**children}
+    joint._modules = {**first._modules, **children}
     joint.training = training
     return joint
 

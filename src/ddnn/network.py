@@ -142,7 +142,10 @@ class DepthDynamicNetwork(nn.Module):
                 raise DDNNError("activation checkpointing works step by step, and these nets have no known steps")
             ends, feature = self.family.stage_ends, self.family.feature
             return {name: run_separately(net, ends(self.depths[name]), x, feature) for name, net in nets.items()}
-        return run(self._plan(tuple(nets)), nets, x, recompute)
+        if not torch.compiler.is_compiling():
+            self.prepare(nets)
+        turns = self._plans.get(tuple(nets)) or self._plan(tuple(nets), joined=False)
+        return run(turns, nets, x, recompute)
 
     def add_subnet(self, name: str, depth: Depth | None = None, *, calibrate_with: Iterable[Any] | None = None) -> None:
         """Add a sub-net that stands on the weights that are there.
@@ -218,22 +221,25 @@ class DepthDynamicNetwork(nn.Module):
         if steps is not None:
             self._steps[name] = steps
         self._plans = {}
-        if self.shares_prefix:
-            self._plan(self.names)  # made now, for it cannot be made while a compiler traces `forward_all`
+        self.prepare(self.names)
 
-    def _plan(self, names: tuple[str, ...]) -> Plan:
-        """The turns of these nets, made once; those of the last few choices of nets are kept."""
-        if names not in self._plans:
-            traced = torch.compiler.is_compiling()
-            joined = {name: self[name] for name in names} if self.family.images_are_independent and not traced else {}
-            order = [step.key for step in self._steps[self.full]]
-            made = plan({name: self._steps[name] for name in names}, order, joined)
-            if traced:
-                return made
-            while len(self._plans) >= PLANS_KEPT:
-                del self._plans[next(iter(self._plans))]
-            self._plans[names] = made
-        return self._plans[names]
+    def prepare(self, names: Iterable[str]) -> None:
+        """Work out how `forward_all` runs these nets, which it else does when it is first asked to.
+
+        A compiler cannot trace that, so `forward_all` for some of the nets is to be prepared before it is compiled,
+        or it takes each step net by net.
+        """
+        wanted = set(names)
+        chosen = tuple(name for name in self.names if name in wanted)
+        if chosen in self._plans or not self.shares_prefix:
+            return
+        while len(self._plans) >= PLANS_KEPT:
+            del self._plans[next(iter(self._plans))]
+        self._plans[chosen] = self._plan(chosen, joined=self.family.images_are_independent)
+
+    def _plan(self, names: tuple[str, ...], joined: bool) -> Plan:
+        order = [step.key for step in self._steps[self.full]]
+        return plan({name: self._steps[name] for name in names}, order, {name: self[name] for name in names if joined})
 
     def _size(self, name: str) -> tuple[int, Depth]:
         return sum(self.depths[name]), self.depths[name]

@@ -33,13 +33,14 @@ class Objective(ABC):
     """Maps the outputs of all nets and the labels to a loss. Objectives hold no parameters."""
 
     @abstractmethod
-    def __call__(self, outputs: Mapping[str, Output], labels: Tensor, epoch: float = 0.0) -> Loss:
+    def __call__(self, outputs: Mapping[str, Output], labels: Tensor, epoch: float | Tensor = 0.0) -> Loss:
         """The loss of one batch.
 
         Args:
-            outputs: of every net, the full net last, as `forward_all` gives them.
+            outputs: of the nets that are trained, the full net last, as `forward_all` gives them.
             labels: class numbers, (batch,).
-            epoch: epochs trained so far, with the fraction of this one.
+            epoch: epochs trained so far, with the fraction of this one. A scalar tensor where the call is compiled,
+                for each new number would be compiled anew.
         """
 
 
@@ -53,15 +54,9 @@ class Joint(Objective):
 
     label_smoothing: float = 0.0
 
-    def __call__(self, outputs: Mapping[str, Output], labels: Tensor, epoch: float = 0.0) -> Loss:
+    def __call__(self, outputs: Mapping[str, Output], labels: Tensor, epoch: float | Tensor = 0.0) -> Loss:
         """See `Objective`."""
-        parts = {f"ce/{name}": self.cross_entropy(output, labels) for name, output in outputs.items()}
-        *subnets, full = parts.values()
-        return Loss(full + _mean(subnets, full), _detached(parts))
-
-    def cross_entropy(self, output: Output, labels: Tensor) -> Tensor:
-        """Cross-entropy of one net, a scalar in nats."""
-        return functional.cross_entropy(output.logits, labels, label_smoothing=self.label_smoothing)
+        return _joint(outputs, labels, self.label_smoothing)
 
 
 @dataclass(frozen=True)
@@ -88,9 +83,9 @@ class EKD(Objective):
     config: EKDConfig = field(default_factory=EKDConfig)
     label_smoothing: float = 0.0
 
-    def __call__(self, outputs: Mapping[str, Output], labels: Tensor, epoch: float = 0.0) -> Loss:
+    def __call__(self, outputs: Mapping[str, Output], labels: Tensor, epoch: float | Tensor = 0.0) -> Loss:
         """See `Objective`."""
-        joint = Joint(self.label_smoothing)(outputs, labels)
+        joint = _joint(outputs, labels, self.label_smoothing)
         *subnets, full = outputs
         divergences = self._divergences(outputs, subnets, full)
         attentions = self._attentions(outputs, subnets, full)
@@ -103,27 +98,40 @@ class EKD(Objective):
         return Loss(total, joint.parts | _detached(divergences) | _detached(attentions))
 
     def _divergences(self, outputs: Mapping[str, Output], subnets: list[str], full: str) -> dict[str, Tensor]:
-        teacher = outputs[full].logits.detach()
+        logits = {name: _in_single(output.logits) for name, output in outputs.items()}
+        teacher = logits[full].detach()
         if self.config.teacher == "mean":
-            teacher = torch.stack([output.logits.detach() for output in outputs.values()]).mean(dim=0)
-        return {
-            f"kl/{name}": posterior_divergence(outputs[name].logits, teacher, self.config.temperature)
-            for name in subnets
-        }
+            teacher = torch.stack([own.detach() for own in logits.values()]).mean(dim=0)
+        return {f"kl/{name}": posterior_divergence(logits[name], teacher, self.config.temperature) for name in subnets}
 
     def _attentions(self, outputs: Mapping[str, Output], subnets: list[str], full: str) -> dict[str, Tensor]:
         if self.config.beta == 0:
             return {}
         last = slice(-self.config.attention_stages if self.config.attention_stages else None, None)
-        teacher = [feature.detach() for feature in outputs[full].features[last]]
         attention = ATTENTION_MAPS[self.config.attention]
+        teacher = [attention(feature.detach()) for feature in outputs[full].features[last]]
         return {
-            f"attention/{name}": attention_distance(outputs[name].features[last], teacher, attention)
+            f"attention/{name}": attention_distance([attention(own) for own in outputs[name].features[last]], teacher)
             for name in subnets
         }
 
-    def _ramp(self, epoch: float) -> float:
-        return min(1.0, epoch / self.config.ramp_epochs) if self.config.ramp_epochs else 1.0
+    def _ramp(self, epoch: float | Tensor) -> float | Tensor:
+        return torch.as_tensor(epoch / self.config.ramp_epochs).clamp(max=1.0) if self.config.ramp_epochs else 1.0
+
+
+def _joint(outputs: Mapping[str, Output], labels: Tensor, label_smoothing: float) -> Loss:
+    parts = {
+        f"ce/{name}": functional.cross_entropy(output.logits, labels, label_smoothing=label_smoothing)
+        for name, output in outputs.items()
+    }
+    *subnets, full = parts.values()
+    return Loss(full + _mean(subnets, full), _detached(parts))
+
+
+def _in_single(logits: Tensor) -> Tensor:
+    """Logits in single precision at least: in bfloat16, in which autocast leaves them on a CPU, the small difference of
+    two log-posteriors would be mostly rounding."""
+    return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
 
 def _mean(values: list[Tensor], like: Tensor) -> Tensor:

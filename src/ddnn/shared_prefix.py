@@ -1,10 +1,10 @@
 """Run several nets on one input and compute what they have in common once, forward and so backward too.
 
 Two nets that keep the first blocks of each stage compute the same thing until their depths first differ. So all nets
-go through the full net's steps side by side, in *lanes*: nets that have taken the same steps so far have the same value
-and are in one lane, and a lane takes a step once, for all of them. Where several lanes take a step, they stand on the same
-weights, and may take it in one call (see `ddnn.joint_step`). This is what makes training the nets together cheaper
-than one by one.
+go through the full net's steps side by side, in *lanes*: nets that have taken the same steps so far have the same
+value and are in one lane, and a lane takes a step once, for all of them. Where several lanes take a step, they stand
+on the same weights, and may take it in one call (see `ddnn.joint_step`). This is what makes training the nets together
+cheaper than one by one.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -1,44 +1,34 @@
-"""Train a network: the Lightning module, and the one function that runs it.
+"""Train a network: the one function that runs it, from a configuration to a run directory.
 
-A run can be cut short at any moment and resumed from its last whole epoch with the same result, bit for bit on a
-CPU: all randomness of an epoch follows from the seed and the epoch's number.
+A run can be cut short at any moment and resumed from its last whole epoch with the same result, bit for bit on a CPU.
+What happens in a step and in an epoch is in `ddnn.training_module`.
 """
 
 import signal
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.plugins.io import TorchCheckpointIO
-from torch import Tensor, nn
-from torch.optim.lr_scheduler import LambdaLR
-from torchmetrics.classification import MulticlassAccuracy
 
 from ddnn.building import build
 from ddnn.config import TrainConfig
 from ddnn.data import Data, open_data
 from ddnn.devices import pick_device
 from ddnn.errors import DDNNError
-from ddnn.modes import in_mode
 from ddnn.network import DepthDynamicNetwork
 from ddnn.objectives import EKD, Joint, Objective
-from ddnn.optimization import make_optimizer, schedule
-from ddnn.progress import EpochObserver, epoch_observers, progress_bars, quiet_lightning, shows_bar
+from ddnn.progress import epoch_observers, progress_bars, quiet_lightning, shows_bar
 from ddnn.run_directory import RunDirectory
 from ddnn.storage import write_checkpoint
-
-FINITE_CHECK_STEPS = 50  # reading a number from a GPU waits for it, so the loss is looked at only so often
-
-
-class NonFiniteLossError(DDNNError):
-    """The loss became infinite or no number, so the training was stopped."""
+from ddnn.training_module import DepthDynamicTraining, NonFiniteLossError
 
 
 @dataclass(frozen=True)
@@ -58,129 +48,6 @@ class Run:
     directory: RunDirectory
     config: TrainConfig
     seconds: float
-
-
-class DepthDynamicTraining(LightningModule):
-    """Trains all nets of a network together.
-
-    Args:
-        network: what is trained.
-        objective: what an iteration minimises.
-        data: where the images come from.
-        config: the optimizer, the schedule and the rest.
-        observers: called after each epoch with its number, losses, accuracies and seconds.
-    """
-
-    def __init__(
-        self,
-        network: DepthDynamicNetwork,
-        objective: Objective,
-        data: Data,
-        config: TrainConfig,
-        observers: Sequence[EpochObserver] = (),
-    ) -> None:
-        super().__init__()
-        self.network = network
-        self.objective = objective
-        self.data = data
-        self.config = config
-        self.observers = tuple(observers)
-        self.validation_accuracy = nn.ModuleDict(
-            {f"net_{name}": MulticlassAccuracy(network.num_classes, average="micro") for name in network.names}
-        )
-        self._joint_forward = torch.compile(network.forward_all) if config.compile else network.forward_all
-        self._parts: dict[str, Tensor] = {}
-        self._batches: Any = None
-        self._last_images: Tensor | None = None
-        self._began = 0.0
-
-    def train_dataloader(self) -> Any:
-        """The training images, on the device."""
-        self._batches = self.data.training(self.device, shard=self._shard)
-        return self._batches
-
-    def val_dataloader(self) -> Any:
-        """The validation images, on the device."""
-        return self.data.validation(self.device, shard=self._shard) or []
-
-    @property
-    def _shard(self) -> tuple[int, int]:
-        return self.global_rank, self.trainer.world_size
-
-    def configure_optimizers(self) -> Any:
-        """See `ddnn.optimization`."""
-        optimizer = make_optimizer(self.network, self.config)
-        steps = max(1, int(self.trainer.estimated_stepping_batches) // self.config.epochs)
-        return [optimizer], [{"scheduler": LambdaLR(optimizer, schedule(self.config, steps)), "interval": "step"}]
-
-    def on_train_epoch_start(self) -> None:
-        """Make all randomness of the epoch follow from the seed and its number."""
-        torch.manual_seed(self.config.seed * 100_003 + self.current_epoch)
-        self._batches.set_epoch(self.current_epoch)
-        self._parts = {}
-        self._began = time.perf_counter()
-
-    def training_step(self, batch: tuple[Tensor, Tensor], batch_index: int) -> Tensor:
-        """The loss of one batch."""
-        images, labels = batch
-        self._last_images = images
-        epoch = self.current_epoch + batch_index / len(self._batches)
-        loss = self.objective(self._joint_forward(images), labels, epoch)
-        for name, part in {"loss": loss.total.detach(), **loss.parts}.items():
-            self._parts[name] = self._parts.get(name, 0.0) + part
-        if (batch_index + 1) % FINITE_CHECK_STEPS == 0:
-            self._refuse_non_finite("loss", self._parts)
-        return loss.total
-
-    def on_train_epoch_end(self) -> None:
-        """Log the epoch's means; runs after validation and before the checkpoint is written."""
-        self._refuse_non_finite("loss", self._parts)
-        self._check_network()
-        seconds = time.perf_counter() - self._began
-        means = {f"train/{name}": float(total) / len(self._batches) for name, total in self._parts.items()}
-        optimizer: Any = self.optimizers()
-        self.log_dict({**means, "lr": optimizer.param_groups[0]["lr"], "seconds": seconds})
-        if self.trainer.is_global_zero:
-            accuracies = {
-                name: float(value)
-                for name, value in self.trainer.callback_metrics.items()
-                if name.startswith("accuracy/")
-            }
-            for observe in self.observers:
-                observe({"epoch": self.current_epoch + 1, **means, **accuracies, "seconds": round(seconds, 3)})
-
-    def validation_step(self, batch: tuple[Tensor, Tensor], _batch_index: int) -> None:
-        """Count what each net gets right."""
-        images, labels = batch
-        for name, output in self.network.forward_all(images).items():
-            self._accuracy(name).update(output.logits, labels)
-
-    def on_validation_epoch_end(self) -> None:
-        """Log each net's accuracy."""
-        for name in self.network.names:
-            self.log(f"accuracy/{name}", self._accuracy(name), prog_bar=True)
-
-    def _accuracy(self, name: str) -> MulticlassAccuracy:
-        metric = self.validation_accuracy[f"net_{name}"]
-        assert isinstance(metric, MulticlassAccuracy)
-        return metric
-
-    @torch.no_grad()
-    def _check_network(self) -> None:
-        """Look at what the last update of an epoch has made, which no loss has seen yet."""
-        assert self._last_images is not None
-        with in_mode(self.network, training=False):
-            outputs = self.network.forward_all(self._last_images)
-        logits = {name: output.logits for name, output in outputs.items()}
-        self._refuse_non_finite("network", {**self.network.tensors(), **logits})
-
-    def _refuse_non_finite(self, what: str, tensors: Mapping[str, Tensor]) -> None:
-        culprits = [name for name, tensor in tensors.items() if not tensor.isfinite().all()]
-        if culprits:
-            named = ", ".join(culprits[:5]) + (", ..." if len(culprits) > 5 else "")
-            raise NonFiniteLossError(
-                f"the {what} is not finite in epoch {self.current_epoch + 1} ({named}); try a smaller --lr, or --clip 1"
-            )
 
 
 class WholeCheckpoints(TorchCheckpointIO):
@@ -228,7 +95,8 @@ def train(config: TrainConfig, *, progress: bool = True) -> Run:
         observers = [directory.append_metrics, *epoch_observers(config, progress)]
         module = DepthDynamicTraining(network, make_objective(config), data, config, observers)
         checkpoint = directory.fitting_checkpoint(module.state_dict()) if config.resume is not None else None
-        _trainer(config, device, directory, progress).fit(module, ckpt_path=checkpoint, weights_only=True)
+        with _memory_format(network, config.channels_last):
+            _trainer(config, device, directory, progress).fit(module, ckpt_path=checkpoint, weights_only=True)
         seconds = time.perf_counter() - began
         network.eval()
         network.save(directory.network)
@@ -252,6 +120,17 @@ def _ending_well(directory: RunDirectory, before: frozenset[Path] | None) -> Ite
         if "more than 1 value per channel" in str(error):
             raise DDNNError("batch norm has one value per channel; use a larger --batch_size or --image_size") from None
         raise
+
+
+@contextmanager
+def _memory_format(network: DepthDynamicNetwork, channels_last: bool) -> Iterator[None]:
+    """Keep the weights in channels-last format for a while, where that is wanted. A trained network has torch's usual
+    one, as those who read its tensors may expect."""
+    if channels_last:
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # in torch's documentation alone
+    yield
+    if channels_last:
+        network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
 
 
 def make_network(config: TrainConfig, data: Data) -> DepthDynamicNetwork:

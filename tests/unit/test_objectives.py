@@ -9,7 +9,7 @@ from torch.nn import functional
 from ddnn.config import EKDConfig
 from ddnn.distillation import attention_map
 from ddnn.errors import DDNNError
-from ddnn.objectives import EKD, Joint
+from ddnn.objectives import EKD, Joint, Objective
 from ddnn.shared_prefix import Output
 
 LABELS = torch.tensor([0, 2, 1, 1])
@@ -87,6 +87,32 @@ def test_options(outputs: dict[str, Output]) -> None:
     p, q = (mean_logits / 3).softmax(1), (outputs["small"].logits / 3).softmax(1)
     part = EKD(replace(config, teacher="mean"))(outputs, LABELS).parts["kl/small"]
     assert part.item() == pytest.approx(9 * (p * (p / q).log()).sum(1).mean().item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("epoch", [0.0, 1.0, 7.0])
+def test_the_epoch_may_be_a_tensor(outputs: dict[str, Output], epoch: float) -> None:
+    objective = EKD(EKDConfig(alpha=1, beta=1, ramp_epochs=4))
+    as_number, as_tensor = (objective(outputs, LABELS, given).total for given in (epoch, torch.tensor(epoch)))
+    torch.testing.assert_close(as_number, as_tensor)
+
+
+@pytest.mark.parametrize("objective", [Joint(), EKD(EKDConfig(alpha=1, beta=1))])
+def test_the_loss_on_drawn_nets_is_that_on_all_of_them_on_average(
+    outputs: dict[str, Output], objective: Objective
+) -> None:
+    drawn = [
+        objective({name: outputs[name] for name in (subnet, "full")}, LABELS).total for subnet in ("small", "middle")
+    ]
+    torch.testing.assert_close(torch.stack(drawn).mean(), objective(outputs, LABELS).total)
+
+
+def test_a_small_divergence_survives_half_precision(outputs: dict[str, Output]) -> None:
+    full = outputs["full"]
+    student = Output((full.logits + 0.1 * outputs["small"].logits).bfloat16(), full.features)
+    halved = {"small": student, "full": Output(full.logits.bfloat16(), full.features)}
+    same_in_single = {name: Output(output.logits.float(), output.features) for name, output in halved.items()}
+    parts, expected = (EKD()(nets, LABELS).parts["kl/small"] for nets in (halved, same_in_single))
+    torch.testing.assert_close(parts, expected)
 
 
 def test_label_smoothing_reaches_every_net(outputs: dict[str, Output]) -> None:

@@ -1,0 +1,22 @@
+"""What can be configured, as typed dataclasses: the one place that the command line, YAML and Python share.
+
+Nothing here imports torch, so that `ddnn --help` answers at once. Values are checked when a configuration is made,
+not when they are used ten minutes later.
+"""
+
+from ddnn.config.commands import EvaluateConfig, ExtractConfig, FamiliesConfig, PredictConfig
+from ddnn.config.data import AugmentConfig, DataConfig
+from ddnn.config.fields import from_fields
+from ddnn.config.train import EKDConfig, TrainConfig
+
+__all__ = [
+    "AugmentConfig",
+    "DataConfig",
+    "EKDConfig",
+    "EvaluateConfig",
+    "ExtractConfig",
+    "FamiliesConfig",
+    "PredictConfig",
+    "TrainConfig",
+    "from_fields",
+]

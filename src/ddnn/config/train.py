@@ -1,0 +1,165 @@
+"""A training run: the network, the objective, the optimizer, and how fast and on what it runs."""
+
+from dataclasses import dataclass, field
+from math import comb
+from typing import Any, Literal
+
+from ddnn.config.data import DataConfig
+from ddnn.config.fields import check
+
+LARGEST_NUMBER_OF_PROGRAMS = 16  # each takes a minute or so to compile
+
+
+@dataclass(frozen=True)
+class EKDConfig:
+    """Options of embedded knowledge distillation; the formula is in `ddnn.objectives.EKD`.
+
+    Args:
+        alpha: weight of the divergence of the posteriors.
+        beta: weight of the distance of the attention maps.
+        temperature: T, for both posteriors.
+        ramp_epochs: alpha and beta grow from 0 to their values over so many epochs.
+        teacher: whose posterior teaches: full is the full net, mean the mean of all nets' logits.
+        attention: sum is the map of the paper's authors, square that of Zagoruyko and Komodakis (arXiv 1612.03928).
+        attention_stages: compare the last so many stages; None means all.
+    """
+
+    alpha: float = 0.1
+    beta: float = 0.01
+    temperature: float = 3.0
+    ramp_epochs: float = 0.0
+    teacher: Literal["full", "mean"] = "full"
+    attention: Literal["sum", "square"] = "sum"
+    attention_stages: int | None = None
+
+    def __post_init__(self) -> None:
+        check(self.alpha >= 0, f"ekd.alpha must be 0 or more, not {self.alpha}")
+        check(self.beta >= 0, f"ekd.beta must be 0 or more, not {self.beta}")
+        check(self.temperature > 0, f"ekd.temperature must be above 0, not {self.temperature}")
+        check(self.ramp_epochs >= 0, f"ekd.ramp_epochs must be 0 or more, not {self.ramp_epochs}")
+        check(
+            self.attention_stages is None or self.attention_stages >= 1,
+            f"ekd.attention_stages must be at least 1, not {self.attention_stages}",
+        )
+
+
+@dataclass(frozen=True)
+class TrainConfig(DataConfig):
+    """One training run. The fields of `DataConfig` come first.
+
+    Args:
+        full: the full net; `ddnn families` lists them.
+        subnets: names of smaller members of its family, as a list or with commas between them, or a depth for each
+            name, such as {"tiny": [1, 1, 1]}.
+        subnets_per_step: train the full net and so many of the sub-nets in each step, drawn anew at random; None
+            trains all of them in each. For networks of many depths. A sub-net's batch-norm statistics are averages
+            over the steps that it is drawn in.
+        model_options: the family's own options, such as {"stem": "small"}.
+        weights: what the full net starts from: a state dict (.safetensors, or .pt with tensors alone), the name of
+            torchvision's weights, such as IMAGENET1K_V1, or timm/NAME; or a mapping from names of nets to those.
+        objective: ekd, or joint (cross-entropy on every net, no distillation).
+        ekd: options of the objective ekd.
+        epochs: passes over the training images.
+        optimizer: sgd (with Nesterov momentum) or adamw.
+        lr: peak learning rate; None means 0.1 for sgd, more in proportion for batches above 128, 0.001 for adamw.
+        momentum: of sgd.
+        weight_decay: of all weights but norms and biases.
+        schedule: cosine to zero, or step: a tenth after half and again after three quarters of the epochs.
+        warmup_epochs: the learning rate grows from 0 over so many epochs.
+        label_smoothing: share of the label spread over all classes.
+        clip: largest norm of the gradient; None does not clip.
+        seed: of the initial weights, the order and the augmentation of the images.
+        output: the run directory, which must not exist; None makes one under runs/.
+        resume: a run directory to go on with, with its own configuration.
+        device: where to train; auto takes CUDA or MPS if there is one.
+        precision: Lightning's name of the number format.
+        compile: compile the joint step (all nets and the objective, forward and backward) with torch.compile, once
+            for each set of sub-nets that may be drawn; or the torch.compile mode to do so with, which is untested on
+            CUDA.
+        channels_last: keep weights and images in torch's channels-last memory format while training.
+        activation_checkpointing: keep only what goes into each block, and compute the rest again in the backward
+            pass: less memory for more time.
+    """
+
+    full: str = "resnet20"
+    subnets: list[str] | dict[str, list[int]] | str = "resnet8,resnet14"
+    subnets_per_step: int | None = None
+    model_options: dict[str, Any] = field(default_factory=dict)
+    weights: str | dict[str, str] | None = None
+    objective: Literal["ekd", "joint"] = "ekd"
+    ekd: EKDConfig = field(default_factory=EKDConfig)
+    epochs: int = 20
+    optimizer: Literal["sgd", "adamw"] = "sgd"
+    lr: float | None = None
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    schedule: Literal["cosine", "step"] = "cosine"
+    warmup_epochs: float = 1.0
+    label_smoothing: float = 0.0
+    clip: float | None = None
+    seed: int = 0
+    output: str | None = None
+    resume: str | None = None
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    precision: Literal["32-true", "16-mixed", "bf16-mixed"] = "32-true"
+    compile: bool | Literal["reduce-overhead", "max-autotune"] = False
+    channels_last: bool = False
+    activation_checkpointing: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check(
+            not isinstance(self.subnets, str) or not set(self.subnets) & set("{}[]:"),
+            f"subnets {self.subnets!r} is no YAML: a colon needs a space after it, as in {{tiny: [1, 1, 1]}}",
+        )
+        if self.subnets_per_step is not None:
+            self._check_subnets_per_step(self.subnets_per_step)
+        check(
+            not (self.compile and self.activation_checkpointing),
+            "compile and activation_checkpointing exclude each other: a compiled step decides by itself what it "
+            "computes again; leave one of the two out",
+        )
+        check(self.epochs >= 1, f"epochs must be at least 1, not {self.epochs}")
+        check(self.lr is None or self.lr > 0, f"lr must be above 0, not {self.lr}")
+        check(0 <= self.momentum < 1, f"momentum must be in [0, 1), not {self.momentum}")
+        check(self.weight_decay >= 0, f"weight_decay must be 0 or more, not {self.weight_decay}")
+        check(self.warmup_epochs >= 0, f"warmup_epochs must be 0 or more, not {self.warmup_epochs}")
+        check(0 <= self.label_smoothing < 1, f"label_smoothing must be in [0, 1), not {self.label_smoothing}")
+        check(self.clip is None or self.clip > 0, f"clip must be above 0, not {self.clip}")
+        check(0 <= self.seed < 2**32, f"seed must be in [0, 2^32), not {self.seed}")
+        taken = sorted({"full", "subnets", "num_classes", "in_channels", "weights"} & set(self.model_options))
+        check(
+            not taken,
+            f"{', '.join(taken)} cannot be among the model_options: full, subnets and weights are keys of their own, "
+            "num_classes and in_channels follow from the data",
+        )
+
+    def _check_subnets_per_step(self, drawn: int) -> None:
+        count = len(self.subnet_depths)
+        check(
+            1 <= drawn <= count,
+            f"subnets_per_step must be at least 1 and at most the number of sub-nets, {count}, not {drawn}; leave it "
+            "out to train all of them in each step",
+        )
+        check(
+            not self.compile or comb(count, drawn) <= LARGEST_NUMBER_OF_PROGRAMS,
+            f"compile would make a program for each of the {comb(count, drawn)} sets of {drawn} out of {count} "
+            f"sub-nets, and at most {LARGEST_NUMBER_OF_PROGRAMS} are allowed; give another subnets_per_step, or "
+            "leave one of the two out",
+        )
+
+    @property
+    def subnet_depths(self) -> list[str] | dict[str, tuple[int, ...]]:
+        """The sub-nets as `ddnn.build` takes them."""
+        if isinstance(self.subnets, str):
+            return [name.strip() for name in self.subnets.split(",") if name.strip()]
+        if isinstance(self.subnets, dict):
+            return {name: tuple(depth) for name, depth in self.subnets.items()}
+        return self.subnets
+
+    @property
+    def peak_lr(self) -> float:
+        """The learning rate, where none is given scaled with the batch (Goyal et al., arXiv 1706.02677)."""
+        if self.lr is not None:
+            return self.lr
+        return 0.1 * max(1.0, self.batch_size / 128) if self.optimizer == "sgd" else 1e-3

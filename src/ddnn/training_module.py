@@ -1,0 +1,175 @@
+"""What Lightning is told about training a network: the steps, what is logged, and how randomness follows from the seed.
+
+All randomness of an epoch follows from the seed and the epoch's number, so that a run that was cut short and resumed
+from its last whole epoch ends as if it had not been.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import LambdaLR
+from torchmetrics.classification import MulticlassAccuracy
+
+from ddnn.config import TrainConfig
+from ddnn.data import Data
+from ddnn.errors import DDNNError
+from ddnn.modes import in_mode
+from ddnn.network import DepthDynamicNetwork
+from ddnn.objectives import Objective
+from ddnn.optimization import make_optimizer, schedule
+from ddnn.progress import EpochObserver
+from ddnn.subnet_draw import draw_nets
+from ddnn.training_step import TrainingStep
+
+FINITE_CHECK_STEPS = 50  # reading a number from a GPU waits for it, so the loss is looked at only so often
+
+
+class NonFiniteLossError(DDNNError):
+    """The loss became infinite or no number, so the training was stopped."""
+
+
+class DepthDynamicTraining(LightningModule):
+    """Trains all nets of a network together, or in each step those that are drawn.
+
+    A sub-net's running statistics change in the steps that it is drawn in, and in no other.
+
+    Args:
+        network: what is trained.
+        objective: what an iteration minimises.
+        data: where the images come from.
+        config: the optimizer, the schedule and the rest.
+        observers: called after each epoch with its number, losses, accuracies and seconds.
+    """
+
+    def __init__(
+        self,
+        network: DepthDynamicNetwork,
+        objective: Objective,
+        data: Data,
+        config: TrainConfig,
+        observers: Sequence[EpochObserver] = (),
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.data = data
+        self.config = config
+        self.observers = tuple(observers)
+        self.validation_accuracy = nn.ModuleDict(
+            {f"net_{name}": MulticlassAccuracy(network.num_classes, average="micro") for name in network.names}
+        )
+        self._step = TrainingStep(network, objective, config.compile, config.activation_checkpointing)
+        self._totals: dict[str, Tensor] = {}
+        self._steps: Counter[str] = Counter()
+        self._batches: Any = None
+        self._last_images: Tensor | None = None
+        self._began = 0.0
+
+    def train_dataloader(self) -> Any:
+        """The training images, on the device."""
+        self._batches = self.data.training(self.device, shard=self._shard)
+        return self._batches
+
+    def val_dataloader(self) -> Any:
+        """The validation images, on the device."""
+        return self.data.validation(self.device, shard=self._shard) or []
+
+    def on_after_batch_transfer(self, batch: tuple[Tensor, Tensor], dataloader_idx: int) -> tuple[Tensor, Tensor]:
+        """Give the images of a batch the memory format that the weights have."""
+        images, labels = batch
+        return (images.contiguous(memory_format=torch.channels_last) if self.config.channels_last else images), labels
+
+    @property
+    def _shard(self) -> tuple[int, int]:
+        return self.global_rank, self.trainer.world_size
+
+    def configure_optimizers(self) -> Any:
+        """See `ddnn.optimization`."""
+        optimizer = make_optimizer(self.network, self.config)
+        steps = max(1, int(self.trainer.estimated_stepping_batches) // self.config.epochs)
+        return [optimizer], [{"scheduler": LambdaLR(optimizer, schedule(self.config, steps)), "interval": "step"}]
+
+    def on_train_epoch_start(self) -> None:
+        """Make all randomness of the epoch follow from the seed and its number."""
+        torch.manual_seed(self.config.seed * 100_003 + self.current_epoch)
+        self._batches.set_epoch(self.current_epoch)
+        self._totals = {}
+        self._steps = Counter()
+        self._began = time.perf_counter()
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_index: int) -> Tensor:
+        """The loss of one batch."""
+        images, labels = batch
+        self._last_images = images
+        names = draw_nets(
+            self.network.names, self.config.subnets_per_step, self.config.seed, self.current_epoch, batch_index
+        )
+        epoch = torch.full((), self.current_epoch + batch_index / len(self._batches), device=self.device)
+        loss = self._step(images, labels, epoch, names)
+        self._add({"loss": loss.total.detach(), **loss.parts})
+        if (batch_index + 1) % FINITE_CHECK_STEPS == 0:
+            self._refuse_non_finite("loss", self._totals)
+        return loss.total
+
+    def _add(self, parts: Mapping[str, Tensor]) -> None:
+        for name, part in parts.items():
+            self._totals[name] = self._totals.get(name, 0.0) + part
+        self._steps.update(parts.keys())
+
+    def _means(self) -> dict[str, float]:
+        """The loss and each of its parts, over those of the epoch's steps that had it: not all nets are in each."""
+        return {f"train/{name}": float(total) / self._steps[name] for name, total in self._totals.items()}
+
+    def on_train_epoch_end(self) -> None:
+        """Log the epoch's means; runs after validation and before the checkpoint is written."""
+        self._refuse_non_finite("loss", self._totals)
+        self._check_network()
+        seconds = time.perf_counter() - self._began
+        means = self._means()
+        optimizer: Any = self.optimizers()
+        self.log_dict({**means, "lr": optimizer.param_groups[0]["lr"], "seconds": seconds})
+        if self.trainer.is_global_zero:
+            accuracies = {
+                name: float(value)
+                for name, value in self.trainer.callback_metrics.items()
+                if name.startswith("accuracy/")
+            }
+            for observe in self.observers:
+                observe({"epoch": self.current_epoch + 1, **means, **accuracies, "seconds": round(seconds, 3)})
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], _batch_index: int) -> None:
+        """Count what each net gets right."""
+        images, labels = batch
+        for name, output in self.network.forward_all(images).items():
+            self._accuracy(name).update(output.logits, labels)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log each net's accuracy."""
+        for name in self.network.names:
+            self.log(f"accuracy/{name}", self._accuracy(name), prog_bar=True)
+
+    def _accuracy(self, name: str) -> MulticlassAccuracy:
+        metric = self.validation_accuracy[f"net_{name}"]
+        assert isinstance(metric, MulticlassAccuracy)
+        return metric
+
+    @torch.no_grad()
+    def _check_network(self) -> None:
+        """Look at what the last update of an epoch has made, which no loss has seen yet."""
+        assert self._last_images is not None
+        with in_mode(self.network, training=False):
+            outputs = self.network.forward_all(self._last_images)
+        logits = {name: output.logits for name, output in outputs.items()}
+        self._refuse_non_finite("network", {**self.network.tensors(), **logits})
+
+    def _refuse_non_finite(self, what: str, tensors: Mapping[str, Tensor]) -> None:
+        culprits = [name for name, tensor in tensors.items() if not tensor.isfinite().all()]
+        if culprits:
+            named = ", ".join(culprits[:5]) + (", ..." if len(culprits) > 5 else "")
+            raise NonFiniteLossError(
+                f"the {what} is not finite in epoch {self.current_epoch + 1} ({named}); try a smaller --lr, or --clip 1"
+            )

@@ -1,0 +1,88 @@
+"""The joint step, up to its loss: all nets' forward pass and the objective, one function that can be compiled whole.
+
+Compiled, the backward pass follows from the same program, so that a step on small nets is not spent in Python. What
+changes from step to step must come in as tensors, for torch compiles anew for each new number.
+"""
+
+from collections.abc import Callable
+from types import FunctionType
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ddnn.network import DepthDynamicNetwork
+from ddnn.objectives import Loss, Objective
+
+Program = Callable[[Tensor, Tensor, Tensor], Loss]
+
+
+class TrainingStep:
+    """From a batch to its loss.
+
+    All batches of a run have the same shape (see `ddnn.data.order`). Another one works when compiled too, and is
+    compiled once more.
+
+    Args:
+        network: all nets.
+        objective: what is minimised.
+        compile: whether to compile, with one program for each set of nets that is asked for; or torch.compile's mode.
+        recompute: activation checkpointing, see `DepthDynamicNetwork.forward_all`.
+
+    Example:
+        >>> import ddnn, torch
+        >>> net = ddnn.build("resnet20", subnets=["resnet8", "resnet14"], num_classes=10)
+        >>> step = TrainingStep(net, ddnn.Joint())
+        >>> loss = step(torch.randn(4, 3, 32, 32), torch.arange(4), torch.tensor(0.5), ("resnet8", "resnet20"))
+        >>> sorted(loss.parts)
+        ['ce/resnet20', 'ce/resnet8']
+    """
+
+    def __init__(
+        self,
+        network: DepthDynamicNetwork,
+        objective: Objective,
+        compile: bool | str = False,
+        recompute: bool = False,
+    ) -> None:
+        self._network, self._objective = network, objective
+        self._compile, self._recompute = compile, recompute
+        self._programs: dict[tuple[str, ...], Program] = {}
+
+    def __call__(self, images: Tensor, labels: Tensor, epoch: Tensor, names: tuple[str, ...]) -> Loss:
+        """The loss of one batch.
+
+        Args:
+            images: (batch, channels, height, width).
+            labels: class numbers, (batch,).
+            epoch: epochs trained so far with the fraction of this one, a scalar.
+            names: the nets that are trained, the full net last.
+        """
+        if names not in self._programs:
+            self._programs[names] = self._program(names)
+        return self._programs[names](images, labels, epoch)
+
+    def _program(self, names: tuple[str, ...]) -> Program:
+        network, objective, recompute = self._network, self._objective, self._recompute
+
+        def program(images: Tensor, labels: Tensor, epoch: Tensor) -> Loss:
+            return objective(network.forward_all(images, names, recompute=recompute), labels, epoch)
+
+        if not self._compile:
+            return program
+        network.prepare(names)
+        mode = None if self._compile is True else self._compile
+        compiled: Any = torch.compile(_with_own_code(program), dynamic=False, mode=mode)
+        return compiled
+
+
+def _with_own_code(function: Any) -> FunctionType:
+    """A copy of a function, with a code object of its own.
+
+    torch keeps what it has compiled, eight programs at most (`torch._dynamo.config.recompile_limit`), with the code
+    object, which all functions made by one `def` share. A ninth, for other nets or another run in the same process,
+    would run uncompiled.
+    """
+    return FunctionType(
+        function.__code__.replace(), function.__globals__, function.__name__, None, function.__closure__
+    )

@@ -1,0 +1,67 @@
+from collections import Counter
+from itertools import combinations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ddnn.config import TrainConfig
+from ddnn.errors import DDNNError
+from ddnn.subnet_draw import draw_nets
+
+NAMES = ("a", "b", "c", "d", "full")
+
+
+@given(
+    nets=st.integers(2, 12),
+    share=st.floats(0, 1),
+    seed=st.integers(0, 2**32 - 1),
+    epoch=st.integers(0, 10_000),
+    step=st.integers(0, 10**7),
+)
+def test_a_draw_is_some_subnets_and_the_full_net_in_order(
+    nets: int, share: float, seed: int, epoch: int, step: int
+) -> None:
+    names = tuple(f"net{number}" for number in range(nets))
+    count = max(1, round(share * (nets - 1)))
+    drawn = draw_nets(names, count, seed, epoch, step)
+    assert len(drawn) == len(set(drawn)) == count + 1
+    assert drawn[-1] == names[-1]
+    assert list(drawn) == [name for name in names if name in drawn]
+    assert drawn == draw_nets(names, count, seed, epoch, step)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_all_sets_are_drawn_equally_often(count: int) -> None:
+    draws = Counter(draw_nets(NAMES, count, 0, epoch, step)[:-1] for epoch in range(10) for step in range(300))
+    sets = list(combinations(NAMES[:-1], count))
+    expected = 3000 / len(sets)
+    squares = sum((draws[chosen] - expected) ** 2 / expected for chosen in sets)
+    assert set(draws) == set(sets)
+    assert squares < 20.5  # chi-squared with 5 degrees of freedom exceeds it once in a thousand times
+
+
+def test_each_step_epoch_and_seed_draws_anew() -> None:
+    def sequence(seed: int, epoch: int) -> list[tuple[str, ...]]:
+        return [draw_nets(NAMES, 2, seed, epoch, step) for step in range(30)]
+
+    assert len({tuple(sequence(seed, epoch)) for seed in range(3) for epoch in range(3)}) == 9
+
+
+def test_none_and_all_mean_all() -> None:
+    assert draw_nets(NAMES, None, 0, 0, 0) == draw_nets(NAMES, 4, 0, 0, 0) == NAMES
+    assert draw_nets(("full",), None, 0, 0, 0) == ("full",)
+
+
+@pytest.mark.parametrize(("drawn", "subnets", "allowed"), [(0, "a,b", 2), (-1, "a,b", 2), (3, "a, b", 2), (1, "", 0)])
+def test_the_configuration_refuses_what_cannot_be_drawn(drawn: int, subnets: str, allowed: int) -> None:
+    with pytest.raises(DDNNError, match=rf"at least 1 and at most the number of sub-nets, {allowed}, not {drawn}"):
+        TrainConfig(subnets=subnets, subnets_per_step=drawn)
+
+
+def test_the_configuration_refuses_to_compile_too_many_programs() -> None:
+    subnets = {f"net{number}": [1, 1, number + 1] for number in range(7)}
+    TrainConfig(subnets=subnets, subnets_per_step=1, compile=True)
+    TrainConfig(subnets=subnets, subnets_per_step=3)
+    with pytest.raises(DDNNError, match="35 sets of 3 out of 7"):
+        TrainConfig(subnets=subnets, subnets_per_step=3, compile="reduce-overhead")
