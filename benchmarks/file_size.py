@@ -1,6 +1,6 @@
 """What a saved network takes on disk, against its full net's own safetensors file.
 
-python benchmarks/file_size.py [--full resnet34 --subnets resnet18,…]
+python benchmarks/file_size.py [--full resnet34 --subnets resnet18]
 """
 
 import tempfile
@@ -10,24 +10,25 @@ from jsonargparse import auto_cli
 from safetensors.torch import save_file
 
 import ddnn
-from timing import report
+from reporting import Report
 
 
-def main(full: str = "resnet34", subnets: tuple[str, ...] = ("resnet18",)) -> None:
+def main(full: str = "resnet34", subnets: str = "resnet18", output: str | None = None) -> None:
     """Print sizes in bytes and their ratio.
 
     Args:
         full: the full net.
-        subnets: its sub-nets.
+        subnets: its sub-nets, with commas between them.
+        output: a JSON file for the result.
     """
-    network = ddnn.build(full, subnets)
+    network = ddnn.build(full, subnets.split(","))
     with tempfile.TemporaryDirectory() as folder:
         network.save(Path(folder, "network"))
         save_file(network.extract(full).state_dict(), Path(folder, "full.safetensors"))
         whole = sum(path.stat().st_size for path in Path(folder, "network").iterdir())
         alone = Path(folder, "full.safetensors").stat().st_size
     rows = [{"network": whole, "full net": alone, "ratio": whole / alone}]
-    report(f"{full} with {', '.join(subnets)}", ["network", "full net", "ratio"], rows)
+    Report("What does a saved network take on disk?", output).table(f"bytes: {full} with {subnets}", rows)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Large images: decoded and augmented anew in each epoch, by worker processes.
 
+Workers hand over uint8, a quarter of the bytes of what the network sees; batches are normalised on the device.
 Each sample's randomness is seeded from (seed, epoch, index) alone, so that neither the number of workers nor the
 epochs that a process has seen before make a difference.
 """
@@ -28,15 +29,6 @@ _POLICIES = {
 }
 
 
-class _Normalise(nn.Module):
-    def __init__(self, spec: DataSpec) -> None:
-        super().__init__()
-        self.spec = spec
-
-    def forward(self, image: Tensor) -> Tensor:
-        return normalise(image, self.spec.mean, self.spec.std)
-
-
 class _Resize(nn.Module):
     def __init__(self, spec: DataSpec) -> None:
         super().__init__()
@@ -47,18 +39,20 @@ class _Resize(nn.Module):
 
 
 def evaluation_transform(spec: DataSpec) -> nn.Module:
-    """Resize with a margin, cut out the centre, normalise: uint8 (channels, any, any) to float32 `spec.input_shape`."""
-    return nn.Sequential(_Resize(spec), _Normalise(spec))
+    """Resize with a margin and cut out the centre: uint8 (channels, any, any) to uint8 `spec.input_shape`."""
+    return _Resize(spec)
 
 
 def training_transform(spec: DataSpec, augment: AugmentConfig, flip: bool) -> nn.Module:
-    """Random resized crop, flip, policy, normalise, erase: uint8 (channels, any, any) to float32 `spec.input_shape`."""
+    """Random resized crop, flip, policy, erase: uint8 (channels, any, any) to uint8 `spec.input_shape`.
+
+    What is erased gets the mean colour, which is 0 (to within half a level) once it is normalised.
+    """
     return nn.Sequential(
         v2.RandomResizedCrop(spec.size, scale=(augment.scale, 1.0), antialias=True),
         v2.RandomHorizontalFlip(0.5 if flip else 0.0),
         _POLICIES[augment.policy](),
-        _Normalise(spec),
-        v2.RandomErasing(augment.erase),
+        v2.RandomErasing(augment.erase, value=[round(255 * mean) for mean in spec.mean]),
     )
 
 
@@ -106,7 +100,7 @@ class LargeLoader:
         split: images and labels.
         spec: size, channels and normalisation statistics.
         order: of the images, in each epoch.
-        transform: from a decoded image to the network's input.
+        transform: from a decoded image to uint8 of `spec.input_shape`.
         workers: processes; None means one a core, at most 8; 0 means none but this one.
         device: where the batches come out.
     """
@@ -121,7 +115,7 @@ class LargeLoader:
         device: torch.device,
     ) -> None:
         workers = min(8, _cores()) if workers is None else workers
-        self._device, self._sampler = device, _EpochSampler(order)
+        self._device, self._spec, self._sampler = device, spec, _EpochSampler(order)
         self._loader = DataLoader(
             _Samples(split, spec.channels, transform, order.seed),
             batch_sampler=self._sampler,
@@ -152,8 +146,8 @@ class LargeLoader:
                 # A new one, which no variable of this frame holds: in a cycle with its own traceback, the workers
                 # would be left to the garbage collector, and torch then waits five seconds for each to end.
                 raise UnreadableImageError(str(batch))
-            images, labels = batch
-            yield images.to(self._device, non_blocking=pinned), labels.to(self._device, non_blocking=pinned)
+            images, labels = (tensor.to(self._device, non_blocking=pinned) for tensor in batch)
+            yield normalise(images, self._spec.mean, self._spec.std), labels
 
 
 def _cores() -> int:

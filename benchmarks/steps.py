@@ -1,0 +1,137 @@
+"""Training steps to compare: of a whole network by EKD, and of stock models by cross-entropy.
+
+A *maker* builds a step and all that it needs, weights and images included, and knows nothing of other steps. So the
+same maker serves a measurement of time, next to others in one process, and one of memory, in a process of its own.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.optim import Optimizer
+
+import ddnn
+from ddnn.building import Subnets
+from ddnn.config import TrainConfig
+from ddnn.network import DepthDynamicNetwork
+from ddnn.objectives import EKD
+from ddnn.optimization import make_optimizer
+from settings import Setting
+
+Batch = tuple[Tensor, Tensor]
+Pass = Callable[[Tensor, Tensor], Tensor]
+
+LEARNING_RATE = 1e-3  # small, so that many steps on one batch of noise stay finite
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is trained on what.
+
+    Args:
+        full: the full net.
+        subnets: its sub-nets, as `ddnn.build` takes them.
+        side: of the images, in pixels.
+        batch: images in a batch.
+        classes: outputs.
+    """
+
+    full: str
+    subnets: Subnets
+    side: int
+    batch: int
+    classes: int = 100
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All nets, the full net last."""
+        return (*self.subnets, self.full)
+
+    def network(self) -> DepthDynamicNetwork:
+        """The network, freshly made."""
+        torch.manual_seed(0)
+        return ddnn.build(self.full, self.subnets, num_classes=self.classes)
+
+    def data(self, setting: Setting) -> Batch:
+        """Noise and labels."""
+        labels = torch.randint(self.classes, (self.batch,), device=setting.device)
+        return setting.images(self.batch, self.side), labels
+
+    def __str__(self) -> str:
+        return f"{self.full} with {', '.join(self.subnets)}, {self.side}x{self.side}, batch {self.batch}"
+
+
+class TrainingStep:
+    """Forward and backward of each pass in turn, gradients added up, then one update.
+
+    Args:
+        passes: each maps images and labels to a loss.
+        optimizer: of what is trained.
+        data: what a step runs on if it is given nothing else.
+    """
+
+    def __init__(self, passes: Sequence[Pass], optimizer: Optimizer, data: Batch) -> None:
+        self.passes, self.optimizer, self.data = passes, optimizer, data
+
+    def __call__(self, data: Batch | None = None) -> None:
+        """One step."""
+        images, labels = self.data if data is None else data
+        self.optimizer.zero_grad()
+        for forward in self.passes:
+            forward(images, labels).backward()
+        self.optimizer.step()
+
+
+Maker = Callable[[Setting], TrainingStep]
+
+
+def ekd(problem: Problem, setting: Setting) -> TrainingStep:
+    """EKD as `ddnn train` does it: all nets in one forward and one backward pass, what they share computed once."""
+    network, objective = setting.place(problem.network().train()), EKD()
+
+    def loss(images: Tensor, labels: Tensor) -> Tensor:
+        return objective(network.forward_all(images), labels).total
+
+    return TrainingStep([setting.program(loss)], optimizer(network), problem.data(setting))
+
+
+def unshared(problem: Problem, setting: Setting) -> TrainingStep:
+    """The same objective with each net run by its own, so that only the weights are shared."""
+    network, objective = setting.place(problem.network().train()), EKD()
+
+    def loss(images: Tensor, labels: Tensor) -> Tensor:
+        outputs = {name: network.forward_all(images, [name])[name] for name in network.names}
+        return objective(outputs, labels).total
+
+    return TrainingStep([setting.program(loss)], optimizer(network), problem.data(setting))
+
+
+def alone(problem: Problem, name: str, setting: Setting, *, fused: bool = True) -> TrainingStep:
+    """A stock model by itself, cross-entropy.
+
+    Args:
+        problem: whose nets are meant.
+        name: which one.
+        setting: where and how.
+        fused: with the optimizer of `ddnn train`; otherwise with torch's default implementation of SGD, as
+            torchvision's reference training has it.
+    """
+    model = setting.place(problem.network().extract(name).train())
+
+    def loss(images: Tensor, labels: Tensor) -> Tensor:
+        return functional.cross_entropy(model(images), labels)
+
+    chosen = optimizer(model) if fused else default_sgd(model)
+    return TrainingStep([setting.program(loss)], chosen, problem.data(setting))
+
+
+def optimizer(model: nn.Module) -> Optimizer:
+    """The optimizer of `ddnn train`."""
+    return make_optimizer(model, TrainConfig(lr=LEARNING_RATE))
+
+
+def default_sgd(model: nn.Module) -> Optimizer:
+    """The same SGD in torch's default implementation; everything decays."""
+    return torch.optim.SGD(model.parameters(), lr=LEARNING_RATE, momentum=0.9, nesterov=True, weight_decay=5e-4)
