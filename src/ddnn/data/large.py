@@ -48,11 +48,12 @@ def training_transform(spec: DataSpec, augment: AugmentConfig, flip: bool) -> nn
 
     What is erased gets the mean colour, which is 0 (to within half a level) once it is normalised.
     """
+    colour = [round(255 * mean) for mean in spec.mean]
     return nn.Sequential(
         v2.RandomResizedCrop(spec.size, scale=(augment.scale, 1.0), antialias=True),
         v2.RandomHorizontalFlip(0.5 if flip else 0.0),
         _POLICIES[augment.policy](),
-        v2.RandomErasing(augment.erase, value=[round(255 * mean) for mean in spec.mean]),
+        v2.RandomErasing(augment.erase, value=colour),  # pyright: ignore[reportArgumentType]  # it takes a list
     )
 
 
