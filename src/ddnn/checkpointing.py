@@ -9,9 +9,7 @@ from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import Any
 
-import torch
 from torch import nn
-from torch.nn.modules.batchnorm import _NormBase
 from torch.utils.checkpoint import checkpoint
 
 
@@ -20,7 +18,7 @@ def recomputed(function: Callable[..., Any], modules: Iterable[nn.Module]) -> Ca
 
     Args:
         function: what runs.
-        modules: what it runs; their running statistics change in the first computation only.
+        modules: what it runs; their buffers, such as running statistics, change in the first computation only.
 
     Example:
         >>> import torch
@@ -29,21 +27,19 @@ def recomputed(function: Callable[..., Any], modules: Iterable[nn.Module]) -> Ca
         >>> norm.num_batches_tracked
         tensor(1)
     """
-    norms = [inner for module in modules for inner in module.modules() if isinstance(inner, _NormBase)]
+    stateful = [inner for module in modules for inner in module.modules() if inner._buffers]
     return partial(
-        checkpoint, function, use_reentrant=False, context_fn=lambda: (nullcontext(), _on_copied_statistics(norms))
+        checkpoint, function, use_reentrant=False, context_fn=lambda: (nullcontext(), _on_copied_buffers(stateful))
     )
 
 
 @contextmanager
-def _on_copied_statistics(norms: Iterable[nn.Module]) -> Iterator[None]:
-    own = [(norm, dict(norm._buffers)) for norm in norms]
-    for norm, buffers in own:
-        norm._buffers.update(
-            {name: None if buffer is None else torch.clone(buffer) for name, buffer in buffers.items()}
-        )
+def _on_copied_buffers(modules: Iterable[nn.Module]) -> Iterator[None]:
+    own = [(module, dict(module._buffers)) for module in modules]
+    for module, buffers in own:
+        module._buffers.update({name: None if held is None else held.clone() for name, held in buffers.items()})
     try:
         yield
     finally:
-        for norm, buffers in own:
-            norm._buffers.update(buffers)
+        for module, buffers in own:
+            module._buffers.update(buffers)

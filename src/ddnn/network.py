@@ -23,7 +23,7 @@ from ddnn.families.family import common_prefix
 from ddnn.shared_prefix import Output, Plan, plan, run, run_separately
 from ddnn.sharing import corresponding_paths, detach_parts, share_modules, tie
 
-PLANS_KEPT = 32  # of the choices of nets that `forward_all` ran last
+PLANS_KEPT = 32  # of the choices of nets that `forward_all` was last asked for
 
 
 class DepthDynamicNetwork(nn.Module):
@@ -139,13 +139,13 @@ class DepthDynamicNetwork(nn.Module):
         nets = {name: chosen[name] for name in self.names if name in chosen}
         if not self.shares_prefix:
             if recompute:
-                raise DDNNError("activation checkpointing works step by step, and these nets have no known steps")
+                raise DDNNError(
+                    f"activation checkpointing is not possible for {self.full}: its forward pass could not be split "
+                    "into blocks; leave it out"
+                )
             ends, feature = self.family.stage_ends, self.family.feature
             return {name: run_separately(net, ends(self.depths[name]), x, feature) for name, net in nets.items()}
-        if not torch.compiler.is_compiling():
-            self.prepare(nets)
-        turns = self._plans.get(tuple(nets)) or self._plan(tuple(nets), joined=False)
-        return run(turns, nets, x, recompute)
+        return run(self._plan(tuple(nets)), nets, x, recompute)
 
     def add_subnet(self, name: str, depth: Depth | None = None, *, calibrate_with: Iterable[Any] | None = None) -> None:
         """Add a sub-net that stands on the weights that are there.
@@ -221,25 +221,19 @@ class DepthDynamicNetwork(nn.Module):
         if steps is not None:
             self._steps[name] = steps
         self._plans = {}
-        self.prepare(self.names)
 
-    def prepare(self, names: Iterable[str]) -> None:
-        """Work out how `forward_all` runs these nets, which it else does when it is first asked to.
-
-        A compiler cannot trace that, so `forward_all` for some of the nets is to be prepared before it is compiled,
-        or it takes each step net by net.
-        """
-        wanted = set(names)
-        chosen = tuple(name for name in self.names if name in wanted)
-        if chosen in self._plans or not self.shares_prefix:
-            return
-        while len(self._plans) >= PLANS_KEPT:
-            del self._plans[next(iter(self._plans))]
-        self._plans[chosen] = self._plan(chosen, joined=self.family.images_are_independent)
-
-    def _plan(self, names: tuple[str, ...], joined: bool) -> Plan:
-        order = [step.key for step in self._steps[self.full]]
-        return plan({name: self._steps[name] for name in names}, order, {name: self[name] for name in names if joined})
+    def _plan(self, names: tuple[str, ...]) -> Plan:
+        """The turns of these nets; those of the choices that were last asked for are kept."""
+        made = self._plans.get(names)
+        if made is None:
+            order = [step.key for step in self._steps[self.full]]
+            made = plan({name: self._steps[name] for name in names}, order, self.family.images_are_independent)
+        if not torch.compiler.is_compiling():
+            self._plans.pop(names, None)
+            self._plans[names] = made
+            while len(self._plans) > PLANS_KEPT:
+                del self._plans[next(iter(self._plans))]
+        return made
 
     def _size(self, name: str) -> tuple[int, Depth]:
         return sum(self.depths[name]), self.depths[name]

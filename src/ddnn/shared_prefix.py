@@ -3,7 +3,7 @@
 Two nets that keep the first blocks of each stage compute the same thing until their depths first differ. So all nets
 go through the full net's steps side by side, in *lanes*: nets that have taken the same steps so far have the same
 value and are in one lane, and a lane takes a step once, for all of them. Where several lanes take a step, they stand
-on the same weights, and may take it in one call (see `ddnn.joint_step`). This is what makes training the nets together
+on the same weights, and may take it in one call (see `ddnn.joint_call`). This is what makes training the nets together
 cheaper than one by one.
 """
 
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ddnn.checkpointing import recomputed
 from ddnn.families.family import Step
-from ddnn.joint_step import JointStep, joint_step
+from ddnn.joint_call import can_pay, joint_call
 
 
 class Output(NamedTuple):
@@ -40,21 +40,22 @@ class Turn:
         steps: the step of each lane.
         ends: the nets for which the value after it is the feature of a stage; a block that ends a stage in one net
             may have others after it in another.
-        joint: all lanes in one call, where that can be.
+        joint: whether the lanes may take the step in one call.
     """
 
     lanes: tuple[tuple[str, ...], ...]
     steps: tuple[Step, ...]
     ends: frozenset[str]
-    joint: JointStep | None
+    joint: bool
 
-    def run(self, nets: Mapping[str, nn.Module], values: Sequence[Any]) -> Sequence[Any]:
+    def run(self, nets: Mapping[str, nn.Module], *values: Any) -> Sequence[Any]:
         """The value of each lane after the step."""
-        if self.joint is not None and self.joint.pays(values):
-            return self.joint(values)
-        return [
-            step.run(nets[lane[0]], value) for lane, step, value in zip(self.lanes, self.steps, values, strict=True)
-        ]
+        models = [nets[lane[0]] for lane in self.lanes]
+        if self.joint and can_pay(self.steps[0], models[0], values):
+            together = joint_call(self.steps, models, values)
+            if together is not None:
+                return together
+        return [step.run(model, value) for step, model, value in zip(self.steps, models, values, strict=True)]
 
     def modules(self, nets: Mapping[str, nn.Module]) -> list[nn.Module]:
         """The modules that run."""
@@ -66,13 +67,13 @@ class Turn:
 Plan = tuple[Turn, ...]
 
 
-def plan(paths: Mapping[str, list[Step]], order: Iterable[str], joined: Mapping[str, nn.Module]) -> Plan:
+def plan(paths: Mapping[str, list[Step]], order: Iterable[str], joint: bool) -> Plan:
     """In which turns the nets go through their steps.
 
     Args:
         paths: the steps of each net, by its name.
         order: keys of all steps of the full net; every net takes some of them, in this order.
-        joined: the nets whose steps may run in one call; without them, none do.
+        joint: whether several lanes may take a step in one call.
     """
     steps = {name: {step.key: step for step in path} for name, path in paths.items()}
     order = list(order)
@@ -85,21 +86,14 @@ def plan(paths: Mapping[str, list[Step]], order: Iterable[str], joined: Mapping[
             if key in steps[name]:
                 lanes.setdefault(last_turn[name], []).append(name)
         if lanes:
-            turns.append(_turn(key, [tuple(lane) for lane in lanes.values()], steps, joined))
+            turns.append(_turn(key, [tuple(lane) for lane in lanes.values()], steps, joint))
             last_turn |= {name: (len(turns), lane) for lane, names in enumerate(lanes.values()) for name in names}
     return tuple(turns)
 
 
-def _turn(
-    key: str,
-    lanes: Sequence[tuple[str, ...]],
-    steps: Mapping[str, Mapping[str, Step]],
-    joined: Mapping[str, nn.Module],
-) -> Turn:
-    own = tuple(steps[lane[0]][key] for lane in lanes)
+def _turn(key: str, lanes: Sequence[tuple[str, ...]], steps: Mapping[str, Mapping[str, Step]], joint: bool) -> Turn:
     ends = frozenset(name for lane in lanes for name in lane if steps[name][key].ends_stage)
-    together = joint_step(own, [joined[lane[0]] for lane in lanes]) if joined else None
-    return Turn(tuple(lanes), own, ends, together)
+    return Turn(tuple(lanes), tuple(steps[lane[0]][key] for lane in lanes), ends, joint and len(lanes) > 1)
 
 
 def run(turns: Plan, nets: Mapping[str, nn.Module], x: Tensor, recompute: bool = False) -> dict[str, Output]:
@@ -108,7 +102,7 @@ def run(turns: Plan, nets: Mapping[str, nn.Module], x: Tensor, recompute: bool =
     features: dict[str, tuple[Tensor, ...]] = dict.fromkeys(nets, ())
     for turn in turns:
         take = recomputed(turn.run, turn.modules(nets)) if recompute else turn.run
-        values = take(nets, [reached[lane[0]] for lane in turn.lanes])
+        values = take(nets, *(reached[lane[0]] for lane in turn.lanes))
         for lane, own, value in zip(turn.lanes, turn.steps, values, strict=True):
             for name in lane:
                 reached[name] = value

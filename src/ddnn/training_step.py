@@ -70,7 +70,6 @@ class TrainingStep:
 
         if not self._compile:
             return program
-        network.prepare(names)
         mode = None if self._compile is True else self._compile
         compiled: Any = torch.compile(_with_own_code(program), dynamic=False, mode=mode)
         return compiled

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 import ddnn
-from ddnn import joint_step
+from ddnn import joint_call
 from ddnn.objectives import EKD, Loss
 from tests.contract.pairs import PAIRS, Pair
 from tests.contract.timm_pairs import TimmPair
@@ -66,7 +66,7 @@ def test_an_extracted_net_is_independent(pair: Pair) -> None:
 @every_pair
 @pytest.mark.parametrize("training", [True, False], ids=["train", "eval"])
 def test_forward_all_equals_separate_calls(pair: Pair, training: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(joint_step, "WEIGHTS_PER_VALUE", 0)  # in one call wherever that can be
+    monkeypatch.setattr(joint_call, "WEIGHTS_PER_VALUE", 0)  # in one call wherever that can be
     network = pair.build().double().train(training)
     alone = {name: network.extract(name) for name in network.names}
     one_by_one = deepcopy(network)
