@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 import yaml
 from jsonargparse import ActionConfigFile, ArgumentParser  # pyright: ignore[reportPrivateImportUsage]
 
+from ddnn.config import described
 from ddnn.errors import DDNNError, near
 from ddnn.recipes import recipe_file
 
@@ -39,16 +40,22 @@ class CommandParser(ArgumentParser):
             return f"unknown command {command[1]!r}; {near(command[1], self.of_commands)}"
         if option := re.search(r"unrecognized arguments: --([\w.]+)|does not accept option '([\w.]+)'", text):
             return self._unknown_option(option[1] or option[2])
+        if value := re.search(r"Parser key \"([\w.]+)\": .*?(?:Got value|Given value): (.*)", text):
+            for action in self._all_actions():
+                if action.dest == value[1] and (hint := getattr(action, "_typehint", None)) is not None:
+                    return f"--{value[1]} must be {described(hint)}, not {value[2]}"
         text = re.sub(r"Parser key \"([\w.]+)\": ", r"--\1: ", text)
         text = re.sub(r"typing\.Literal\[([^]]*)\]", r"one of \1", text)
         return re.sub(r"<class '(\w+)'>", r"\1", text)
 
     def _unknown_option(self, word: str) -> str:
-        parsers = self.of_commands.values() or [self]
-        options = [option for parser in parsers for action in parser._actions for option in action.option_strings]
+        options = [option for action in self._all_actions() for option in action.option_strings]
         close = difflib.get_close_matches(f"--{word}", dict.fromkeys(options), n=3)
         hint = f"; did you mean {' or '.join(close)}?" if close else ""
         return f"unknown key --{word}{hint}; `ddnn COMMAND --help` lists the keys of a command"
+
+    def _all_actions(self) -> list[Any]:
+        return [action for parser in self.of_commands.values() or [self] for action in parser._actions]
 
 
 class RecipeFile(ActionConfigFile):

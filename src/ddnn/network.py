@@ -223,13 +223,16 @@ class DepthDynamicNetwork(nn.Module):
         self._plans = {}
 
     def _plan(self, names: tuple[str, ...]) -> Plan:
-        """The turns of these nets; those of the choices that were last asked for are kept."""
-        made = self._plans.get(names)
+        """The turns of these nets; those of the choices that were last asked for are kept.
+
+        A compiler that traces this would compile anew whenever the choices kept have changed, so there none is looked
+        up.
+        """
+        made = None if torch.compiler.is_compiling() else self._plans.pop(names, None)
         if made is None:
             order = [step.key for step in self._steps[self.full]]
             made = plan({name: self._steps[name] for name in names}, order, self.family.images_are_independent)
         if not torch.compiler.is_compiling():
-            self._plans.pop(names, None)
             self._plans[names] = made
             while len(self._plans) > PLANS_KEPT:
                 del self._plans[next(iter(self._plans))]

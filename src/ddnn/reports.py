@@ -30,14 +30,15 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]
     from rich import box  # here, because help and errors need no table
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text  # what the user has named must not be read as markup
 
     table = Table(box=box.SIMPLE_HEAD)
     for number, column in enumerate(columns):
-        table.add_column(column, justify="right" if number else "left", no_wrap=True)
+        table.add_column(Text(column), justify="right" if number else "left", no_wrap=True)
     for row in rows:
-        table.add_row(*(str(cell) for cell in row))
+        table.add_row(*(Text(str(cell)) for cell in row))
     console = Console(width=None if sys.stdout.isatty() else 200)  # a file or a pipe has no edge to cut at
-    console.print(title, highlight=False, markup=False)
+    console.print(Text(title))
     console.print(table)
 
 

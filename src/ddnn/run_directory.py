@@ -22,8 +22,11 @@ import torch
 import yaml
 from torch import Tensor
 
-from ddnn.config import DataConfig, EvaluateConfig, TrainConfig, from_fields
+from ddnn.config import DataConfig, EvaluateConfig, TrainConfig, from_fields, unknown_keys
 from ddnn.errors import DDNNError, ModelFileError
+
+LAST_KEY = "precision"
+"""Ends a configuration file, and is at or near the end of those of older versions: without it, one was cut short."""
 
 
 class _Dumper(yaml.SafeDumper):
@@ -103,6 +106,7 @@ class RunDirectory:
             DDNNError: if another run has taken `config.output`, or the configuration holds what YAML cannot.
         """
         fields = {**dataclasses.asdict(config), "output": None, "resume": None}
+        fields[LAST_KEY] = fields.pop(LAST_KEY)
         try:
             text = yaml.dump(fields, Dumper=_Dumper, sort_keys=False)
         except yaml.YAMLError as error:
@@ -134,17 +138,28 @@ class RunDirectory:
         return "no epoch was complete, so nothing was kept"
 
     def read_config(self) -> TrainConfig:
-        """The configuration that `create` wrote.
+        """The configuration that `create` wrote, maybe that of an older version: what was no key then has its default.
 
         Raises:
-            ModelFileError: if this is no run directory, or its configuration is damaged.
+            ModelFileError: if this is no run directory, or its configuration is damaged or has unknown keys.
         """
         if not self.config_file.is_file():
             raise ModelFileError(f"{self.path} is no run directory: {self.config_file} is missing")
         try:
-            return from_fields(TrainConfig, yaml.safe_load(self.config_file.read_text()))
-        except (yaml.YAMLError, TypeError, KeyError) as error:
+            values = yaml.safe_load(self.config_file.read_text())
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise ModelFileError(f"{self.config_file} is damaged: {' '.join(str(error).split())}") from None
+        if not isinstance(values, dict) or LAST_KEY not in values:
+            raise ModelFileError(f"{self.config_file} is damaged: it has no {LAST_KEY}, so its end is missing")
+        if unknown := unknown_keys(TrainConfig, values):
+            raise ModelFileError(
+                f"{self.config_file} has keys that this version of ddnn does not know: {', '.join(unknown)}; use the "
+                "version that wrote them, or take them out"
+            )
+        try:
+            return from_fields(TrainConfig, values)
+        except DDNNError as error:
+            raise ModelFileError(f"{self.config_file}: {error}") from None
 
     def resumed(self, config: TrainConfig) -> TrainConfig:
         """The configuration to go on with here, for one that has `resume` and nothing else.

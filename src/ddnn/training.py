@@ -1,7 +1,8 @@
 """Train a network: the one function that runs it, from a configuration to a run directory.
 
-A run can be cut short at any moment and resumed from its last whole epoch with the same result, bit for bit on a CPU.
-What happens in a step and in an epoch is in `ddnn.training_module`.
+A run can be cut short at any moment and resumed from its last whole epoch with the same result, bit for bit on a CPU
+(compiled runs, `compile`, have not been compared so). What happens in a step and in an epoch is in
+`ddnn.training_module`.
 """
 
 import signal
@@ -84,6 +85,11 @@ def train(config: TrainConfig, *, progress: bool = True) -> Run:
         raise DDNNError(f"precision 16-mixed needs CUDA, and the device is {device.type}; use bf16-mixed or 32-true")
     data = open_data(config, config.seed)
     network = make_network(config, data)
+    if config.activation_checkpointing and not network.shares_prefix:
+        raise DDNNError(
+            f"activation_checkpointing is not possible for {config.full}: its forward pass could not be split into "
+            "blocks; leave it out"
+        )
     for part in (data.training, data.validation, data.test):
         part(torch.device("cpu"))  # refuse what cannot be used before anything is written
     before = directory.entries()
@@ -119,6 +125,8 @@ def _ending_well(directory: RunDirectory, before: frozenset[Path] | None) -> Ite
             raise KeyboardInterrupt(f"interrupted; {left}{hint}") from None
         if "more than 1 value per channel" in str(error):
             raise DDNNError("batch norm has one value per channel; use a larger --batch_size or --image_size") from None
+        if "InvalidCxxCompiler" in str(error):  # torch's name for it, whichever error of torch.compile wraps it
+            raise DDNNError("--compile needs a C++ compiler, such as g++; install one or leave --compile out") from None
         raise
 
 

@@ -64,7 +64,7 @@ class DepthDynamicTraining(LightningModule):
         )
         self._step = TrainingStep(network, objective, config.compile, config.activation_checkpointing)
         self._totals: dict[str, Tensor] = {}
-        self._steps: Counter[str] = Counter()
+        self._steps_with: Counter[str] = Counter()
         self._batches: Any = None
         self._last_images: Tensor | None = None
         self._began = 0.0
@@ -98,7 +98,7 @@ class DepthDynamicTraining(LightningModule):
         torch.manual_seed(self.config.seed * 100_003 + self.current_epoch)
         self._batches.set_epoch(self.current_epoch)
         self._totals = {}
-        self._steps = Counter()
+        self._steps_with = Counter()
         self._began = time.perf_counter()
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_index: int) -> Tensor:
@@ -118,11 +118,11 @@ class DepthDynamicTraining(LightningModule):
     def _add(self, parts: Mapping[str, Tensor]) -> None:
         for name, part in parts.items():
             self._totals[name] = self._totals.get(name, 0.0) + part
-        self._steps.update(parts.keys())
+        self._steps_with.update(parts.keys())
 
     def _means(self) -> dict[str, float]:
         """The loss and each of its parts, over those of the epoch's steps that had it: not all nets are in each."""
-        return {f"train/{name}": float(total) / self._steps[name] for name, total in self._totals.items()}
+        return {f"train/{name}": float(total) / self._steps_with[name] for name, total in self._totals.items()}
 
     def on_train_epoch_end(self) -> None:
         """Log the epoch's means; runs after validation and before the checkpoint is written."""

@@ -35,9 +35,14 @@ def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (["--data", "folder:nowhere"], 1, "nowhere"),
         (["--data", "parquet:nowhere"], 1, "nowhere"),
         (["--epoch", "3"], 2, "did you mean --epochs"),
-        (["--epochs", "three"], 2, "--epochs: Expected a int"),
+        (["--epochs", "three"], 2, "--epochs must be an integer, not three"),
         (["--epochs", "0"], 1, "epochs must be at least 1"),
-        (["--objective", "ekdd"], 2, "'ekd', 'joint'"),
+        (["--objective", "ekdd"], 2, "--objective must be ekd or joint, not ekdd"),
+        (["--compile", "maybe"], 2, "--compile must be true, false, reduce-overhead or max-autotune, not maybe"),
+        (["--subnets_per_step", "x"], 2, "--subnets_per_step must be an integer, not x"),
+        (["--lr", "x"], 2, "--lr must be a number, not x"),
+        (["--augment.flip", "7"], 2, "--augment.flip must be true or false, not 7"),
+        (["--model_options", "3"], 2, "--model_options must be a mapping, not 3"),
         (["--ekd.alpha", "-1"], 1, "ekd.alpha must be 0 or more"),
         (["--ekd.alhpa", "1"], 2, "did you mean --ekd.alpha"),
         (["--config", "cifar10-resnet21"], 1, "did you mean cifar10-resnet20"),
@@ -62,7 +67,13 @@ def test_train_refuses(
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("epochz: 3", "--epochs"), ("epochs: [", "YAML"), ("- 3", "mapping"), ("ekd: {alhpa: 1}", "--ekd.alpha")],
+    [
+        ("epochz: 3", "--epochs"),
+        ("epochs: [", "YAML"),
+        ("- 3", "mapping"),
+        ("ekd: {alhpa: 1}", "--ekd.alpha"),
+        ("ekd: {attention_stages: x}", "--ekd.attention_stages must be an integer, not x"),
+    ],
 )
 def test_a_wrong_configuration_file_is_refused(
     text: str, message: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]

@@ -15,11 +15,46 @@ def test_a_configuration_comes_back_as_it_was(tmp_path: Path) -> None:
     assert directory.read_config() == config
 
 
-@pytest.mark.parametrize("text", ["[", "full: resnet20", "1", "augment: {}\nekd: {alpha: -1}"])
+END = "precision: 32-true"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[", "", "full: resnet20", "1", "augment: {}\nekd: {alpha: -1}", f"ekd: {{alpha: -1}}\n{END}", END[:-2],
+        f"ekd: 3\n{END}", f"compile: maybe\n{END}", f"subnets_per_step: 1.5\n{END}",
+    ],
+)  # fmt: skip
 def test_a_damaged_configuration_is_refused(tmp_path: Path, text: str) -> None:
     directory = RunDirectory(tmp_path)
     directory.config_file.write_text(text)
     with pytest.raises(DDNNError):
+        directory.read_config()
+
+
+def test_a_configuration_that_ends_early_is_refused_wherever_it_ends(tmp_path: Path) -> None:
+    directory = RunDirectory(tmp_path).create(TrainConfig(compile=True))
+    lines = directory.config_file.read_text().splitlines(keepends=True)
+    for count in range(len(lines)):
+        directory.config_file.write_text("".join(lines[:count]))
+        with pytest.raises(DDNNError, match="damaged"):
+            directory.read_config()
+
+
+def test_a_configuration_of_an_older_version_has_the_defaults_of_newer_keys(tmp_path: Path) -> None:
+    directory = RunDirectory(tmp_path).create(TrainConfig(epochs=3, ekd=EKDConfig(alpha=0.3)))
+    newer = ("subnets_per_step", "compile", "channels_last", "activation_checkpointing", "  attention_stages")
+    lines = [line for line in directory.config_file.read_text().splitlines() if not line.startswith(newer)]
+    assert len(directory.config_file.read_text().splitlines()) == len(lines) + len(newer)
+    directory.config_file.write_text("\n".join(lines))
+    assert directory.read_config() == TrainConfig(epochs=3, ekd=EKDConfig(alpha=0.3))
+
+
+def test_keys_that_no_field_has_are_refused_by_name(tmp_path: Path) -> None:
+    directory = RunDirectory(tmp_path).create(TrainConfig())
+    text = directory.config_file.read_text()
+    directory.config_file.write_text("epochz: 3\n" + text.replace("  alpha:", "  alhpa: 1\n  alpha:"))
+    with pytest.raises(DDNNError, match=r"does not know: epochz, ekd\.alhpa; use"):
         directory.read_config()
 
 

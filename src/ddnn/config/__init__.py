@@ -6,7 +6,7 @@ not when they are used ten minutes later.
 
 from ddnn.config.commands import EvaluateConfig, ExtractConfig, FamiliesConfig, PredictConfig
 from ddnn.config.data import AugmentConfig, DataConfig
-from ddnn.config.fields import from_fields
+from ddnn.config.fields import described, from_fields, unknown_keys
 from ddnn.config.train import EKDConfig, TrainConfig
 
 __all__ = [
@@ -18,5 +18,7 @@ __all__ = [
     "FamiliesConfig",
     "PredictConfig",
     "TrainConfig",
+    "described",
     "from_fields",
+    "unknown_keys",
 ]

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from ddnn.config.fields import check
+from ddnn.config.fields import check, check_types
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,7 @@ class FamiliesConfig:
     num_classes: int | None = None
 
     def __post_init__(self) -> None:
+        check_types(self)
         check(
             self.image_size is None or self.image_size >= 32,
             f"image_size must be at least 32 pixels, not {self.image_size}",
@@ -46,6 +47,9 @@ class EvaluateConfig:
     workers: int | None = None
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
 
+    def __post_init__(self) -> None:
+        check_types(self)
+
 
 @dataclass(frozen=True)
 class ExtractConfig:
@@ -58,6 +62,9 @@ class ExtractConfig:
 
     subnet: str | None = None
     output: str | None = None
+
+    def __post_init__(self) -> None:
+        check_types(self)
 
 
 @dataclass(frozen=True)
@@ -75,4 +82,5 @@ class PredictConfig:
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
 
     def __post_init__(self) -> None:
+        check_types(self)
         check(self.top >= 1, f"top must be at least 1, not {self.top}")

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from ddnn.config.fields import check
+from ddnn.config.fields import check, check_types
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,7 @@ class AugmentConfig:
     policy: Literal["none", "autoaugment", "randaugment", "trivialaugment"] = "none"
 
     def __post_init__(self) -> None:
+        check_types(self, "augment.")
         check(self.crop is None or self.crop >= 0, f"augment.crop must be 0 or more pixels, not {self.crop}")
         check(0 < self.scale <= 1, f"augment.scale must be in (0, 1], not {self.scale}")
         check(0 <= self.erase <= 1, f"augment.erase must be in [0, 1], not {self.erase}")
@@ -57,6 +58,7 @@ class DataConfig:
     workers: int | None = None
 
     def __post_init__(self) -> None:
+        check_types(self)
         check(
             self.image_size is None or self.image_size >= 4,
             f"image_size must be at least 4 pixels, not {self.image_size}",

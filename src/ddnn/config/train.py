@@ -5,7 +5,7 @@ from math import comb
 from typing import Any, Literal
 
 from ddnn.config.data import DataConfig
-from ddnn.config.fields import check
+from ddnn.config.fields import check, check_types
 
 LARGEST_NUMBER_OF_PROGRAMS = 16  # each takes a minute or so to compile
 
@@ -33,6 +33,7 @@ class EKDConfig:
     attention_stages: int | None = None
 
     def __post_init__(self) -> None:
+        check_types(self, "ekd.")
         check(self.alpha >= 0, f"ekd.alpha must be 0 or more, not {self.alpha}")
         check(self.beta >= 0, f"ekd.beta must be 0 or more, not {self.beta}")
         check(self.temperature > 0, f"ekd.temperature must be above 0, not {self.temperature}")
@@ -74,8 +75,8 @@ class TrainConfig(DataConfig):
         device: where to train; auto takes CUDA or MPS if there is one.
         precision: Lightning's name of the number format.
         compile: compile the joint step (all nets and the objective, forward and backward) with torch.compile, once
-            for each set of sub-nets that may be drawn; or the torch.compile mode to do so with, which is untested on
-            CUDA.
+            for each set of sub-nets that may be drawn; or the torch.compile mode to do so with. It needs a C++
+            compiler. torch.compile on CUDA has not been tried with this project.
         channels_last: keep weights and images in torch's channels-last memory format while training.
         activation_checkpointing: keep only what goes into each block, and compute the rest again in the backward
             pass: less memory for more time.

@@ -9,6 +9,8 @@ import torch
 
 from ddnn.config import AugmentConfig, DataConfig
 from ddnn.data import open_data, read_image
+from ddnn.data.images import normalise
+from ddnn.data.large import training_transform
 from ddnn.data_spec import DataSpec
 from ddnn.errors import UnreadableImageError
 from tests.unit.data.loaders import batches, same
@@ -50,6 +52,28 @@ def test_every_policy_works_on_grey_and_colour(config, policy, channels):
     spec = DataSpec(channels, (72, 80), (0.5,) * channels, (0.2,) * channels, ("cat", "dog"))
     data = open_data(replace(config, augment=AugmentConfig(policy=policy)), 0, spec=spec)
     assert next(iter(data.training("cpu")))[0].shape == (4, channels, 72, 80)
+
+
+@pytest.mark.parametrize("mean", [(0.3,), (0.4914, 0.4822, 0.4465)])
+def test_what_is_erased_is_0_once_it_is_normalised_to_within_half_a_level(mean):
+    std = tuple(0.2 + 0.01 * channel for channel in range(len(mean)))
+    spec = DataSpec(len(mean), (72, 80), mean, std, ("cat", "dog"))
+    white = torch.full((len(mean), 90, 100), 255, dtype=torch.uint8)
+    image = training_transform(spec, AugmentConfig(erase=1.0), flip=True)(white)
+    assert image.dtype == torch.uint8
+    erased = (image != 255).any(0)
+    assert 0.01 < erased.float().mean() < 0.4
+    values = normalise(image, mean, std)[:, erased]
+    half_a_level = torch.tensor([0.5 / (255 * s) for s in std])[:, None]
+    assert (values.abs() <= half_a_level + 1e-6).all()
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_without_erasing_nothing_is_erased(channels):
+    spec = DataSpec(channels, (72, 80), (0.5,) * channels, (0.2,) * channels, ("cat", "dog"))
+    image = torch.randint(0, 256, (channels, 72, 80), dtype=torch.uint8)
+    whole = training_transform(spec, AugmentConfig(erase=0.0, scale=1.0), flip=False)
+    assert all(torch.equal(whole(image), image) for _ in range(10))
 
 
 def test_evaluation_prepares_images_like_read_image(config):

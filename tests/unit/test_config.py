@@ -1,0 +1,59 @@
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ddnn.config import (
+    AugmentConfig,
+    EKDConfig,
+    EvaluateConfig,
+    ExtractConfig,
+    FamiliesConfig,
+    PredictConfig,
+    TrainConfig,
+    from_fields,
+    unknown_keys,
+)
+from ddnn.errors import DDNNError
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "message"),
+    [
+        (TrainConfig, {"subnets_per_step": 1.5}, r"^subnets_per_step must be an integer, not 1\.5$"),
+        (TrainConfig, {"subnets_per_step": True}, "must be an integer, not True"),
+        (TrainConfig, {"compile": "maybe"}, "must be true, false, reduce-overhead or max-autotune, not 'maybe'"),
+        (TrainConfig, {"compile": 1}, "compile must be true, false"),
+        (TrainConfig, {"channels_last": "yes"}, "channels_last must be true or false, not 'yes'"),
+        (TrainConfig, {"optimizer": "adam"}, "optimizer must be sgd or adamw, not 'adam'"),
+        (TrainConfig, {"epochs": None}, "epochs must be an integer, not None"),
+        (TrainConfig, {"lr": "1e-3"}, "lr must be a number, not '1e-3'"),
+        (TrainConfig, {"subnets": {"tiny": 3}}, "a list of texts, a mapping to lists of integers or text, not"),
+        (TrainConfig, {"subnets": {"tiny": [1, 1.5, 1]}}, "subnets must be"),
+        (TrainConfig, {"subnets": ["resnet8", 14]}, "subnets must be"),
+        (TrainConfig, {"ekd": 3}, "ekd must be a mapping, not 3"),
+        (TrainConfig, {"ekd": {"alpha": "x"}}, r"^ekd\.alpha must be a number"),
+        (TrainConfig, {"batch_size": "64"}, "batch_size must be an integer"),
+        (EKDConfig, {"teacher": "all"}, "teacher must be full or mean"),
+        (AugmentConfig, {"crop": 1.0}, r"^augment\.crop must be an integer"),
+        (EvaluateConfig, {"device": "tpu"}, "device must be auto, cpu, cuda or mps"),
+        (ExtractConfig, {"subnet": 3}, "subnet must be text"),
+        (PredictConfig, {"top": "five"}, "top must be an integer"),
+        (FamiliesConfig, {"image_size": "x"}, "image_size must be an integer"),
+    ],
+)
+def test_values_of_another_type_are_refused(kind: type, values: dict[str, Any], message: str) -> None:
+    with pytest.raises(DDNNError, match=message):
+        from_fields(kind, values)
+
+
+def test_an_integer_is_a_number_a_tuple_a_list_and_a_path_a_text() -> None:
+    config = TrainConfig(lr=1, output=Path("run"), subnets={"tiny": (1, 1, 1)}, compile="reduce-overhead")  # type: ignore
+    assert replace(config, compile=True, weights={"full": Path("a.pt")}, subnets=("resnet8",)).lr == 1  # type: ignore
+
+
+def test_what_is_missing_has_its_default_and_what_is_unknown_is_named() -> None:
+    values = {"epochs": 3, "ekd": {"alpha": 0.5, "gamma": 1}, "json": True}
+    assert from_fields(TrainConfig, values) == TrainConfig(epochs=3, ekd=EKDConfig(alpha=0.5))
+    assert unknown_keys(TrainConfig, values) == ["json", "ekd.gamma"]
