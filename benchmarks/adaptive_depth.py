@@ -19,19 +19,19 @@ from torch.nn import functional
 
 from ddnn.distillation import posterior_divergence
 from settings import Setting
-from steps import Problem, TrainingStep, optimizer
+from steps import Iteration, Problem, optimizer
 
 SHARE = 0.5  # of the full net's loss; the rest is the smallest net's
 
 
-def adaptive_depth(problem: Problem, setting: Setting) -> TrainingStep:
+def adaptive_depth(problem: Problem, setting: Setting) -> Iteration:
     """The step for the full net and the first sub-net of a problem, both ResNets."""
     network = problem.network()
     full, smallest = network.extract(problem.full), network.extract(problem.names[0])
     share_all_but_block_norms(smallest, full)
     both = setting.place(nn.ModuleList([full, smallest]).train())
     passes = _Passes(full, smallest, setting)
-    return TrainingStep([passes.full, passes.smallest], optimizer(both), problem.data(setting))
+    return Iteration([passes.full, passes.smallest], optimizer(both), problem.data(setting))
 
 
 def share_all_but_block_norms(smallest: nn.Module, full: nn.Module) -> None:

@@ -12,7 +12,6 @@ ResNet-18/34 on large images. Both in one run, so that one can be put over the o
 step is finished before the next batch is asked for, so on a GPU, which else runs behind, the share is an upper bound.
 """
 
-import os
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,18 +21,18 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-import torch
-from jsonargparse import auto_cli
-
 import synthetic
+from command import run
 from ddnn.config import DataConfig
 from ddnn.data import Loader, open_data
+from ddnn.data.large import LargeLoader
 from reporting import Report
 from settings import Setting
-from steps import Batch, Problem, TrainingStep, ekd
+from steps import Batch, Iteration, Problem, ekd
 from timing import now, quartiles, seconds_of
 
 SMALL_SIDE = 32
+BATCHES_AHEAD = 2  # that each worker prepares before they are asked for, torch's default
 LARGE_PICTURE = 375, 500  # height and width of made-up large pictures, about ImageNet's mean
 
 
@@ -46,14 +45,12 @@ class Pipeline:
         config: the data set, and how it is prepared.
         full: the full net.
         subnets: its sub-nets.
-        filled_ahead: batches that workers prepare before they are asked for.
     """
 
     name: str
     config: DataConfig
     full: str
     subnets: tuple[str, ...]
-    filled_ahead: int
 
 
 def main(
@@ -78,24 +75,23 @@ def main(
         small_batch: images in a batch of small ones.
         large_batch: images in a batch of large ones.
         large_side: what large images are resized to, in pixels; more than 64.
-        workers: processes that decode; None means one a core, at most 8.
+        workers: processes that decode; None means what `ddnn train` takes.
         windows: windows that count, for the speed of a pipeline alone.
         steps: training steps that count, and batches in a window.
         output: a JSON file for the results.
         setting: see `Setting`.
     """
     where = Setting(**setting)
-    workers = min(8, os.cpu_count() or 1) if workers is None else workers
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         config = DataConfig(data=small or small_pictures(root, images), batch_size=small_batch, validation=0)
-        pipelines = [Pipeline("memory", config, "resnet20", ("resnet8", "resnet14"), filled_ahead=0)]
+        pipelines = [Pipeline("memory", config, "resnet20", ("resnet8", "resnet14"))]
         for data in [large] if large else large_pictures(root, images):
             config = DataConfig(data, image_size=large_side, batch_size=large_batch, validation=0, workers=workers)
-            pipelines.append(Pipeline(data.partition(":")[0], config, "resnet34", ("resnet18",), 2 * workers))
+            pipelines.append(Pipeline(data.partition(":")[0], config, "resnet34", ("resnet18",)))
         rows = [measure(pipeline, where, windows, steps) for pipeline in pipelines]
     report = Report("How fast are the data pipelines, and how long does training wait?", output)
-    report.table(f"pipelines: {workers} workers, {where}", rows)
+    report.table(f"pipelines: {where}", rows)
 
 
 def small_pictures(root: Path, images: int) -> str:
@@ -113,13 +109,15 @@ def measure(pipeline: Pipeline, setting: Setting, windows: int, steps: int) -> d
     """Speed alone, then the waiting of a training."""
     config, data = pipeline.config, open_data(pipeline.config, seed=0)
     problem = Problem(pipeline.full, pipeline.subnets, data.size[0], config.batch_size, data.spec.num_classes)
-    batches = endless(data.training(setting.device))
-    skipped = pipeline.filled_ahead + 2
+    loader = data.training(setting.device)
+    batches, workers = endless(loader), workers_of(loader)
+    skipped = BATCHES_AHEAD * workers + 2
     alone = [config.batch_size / seconds for seconds in pace(batches, windows, steps, skipped)]
     share, trained = waiting(batches, ekd(problem, setting), setting, steps, skipped)
     low, high = quartiles(alone)
     return {
         "pipeline": pipeline.name,
+        "workers": workers,
         "batch": f"{config.batch_size} of {problem.side}x{problem.side}",
         "images_per_s": median(alone),
         "low": low,
@@ -128,6 +126,11 @@ def measure(pipeline: Pipeline, setting: Setting, windows: int, steps: int) -> d
         "pipeline over training": median(alone) / (trained * config.batch_size),
         "waiting_share": share,
     }
+
+
+def workers_of(loader: Loader) -> int:
+    """Processes that decode images; none where they live on the device."""
+    return loader._loader.num_workers if isinstance(loader, LargeLoader) else 0
 
 
 def endless(loader: Loader) -> Iterator[Batch]:
@@ -150,7 +153,7 @@ def take(batches: Iterator[Batch], number: int) -> None:
 
 
 def waiting(
-    batches: Iterator[Batch], step: TrainingStep, setting: Setting, steps: int, skipped: int
+    batches: Iterator[Batch], step: Iteration, setting: Setting, steps: int, skipped: int
 ) -> tuple[float, float]:
     """The share of a training's time that waits for batches, and steps in a second."""
     waited = began = 0.0
@@ -166,5 +169,4 @@ def waiting(
 
 
 if __name__ == "__main__":
-    torch.manual_seed(0)
-    auto_cli(main)
+    run(main)

@@ -1,6 +1,6 @@
 """What it costs that a net lives in a network: speed against the stock model, time of a switch, memory of weights.
 
-python benchmarks/inference.py [--full resnet34 --subnets resnet18 --side 224 --batches 1,8 --seconds 20]
+python benchmarks/inference.py [--full resnet34 --subnets resnet18 --side 224 --batches '[1,8]' --seconds 20]
 
 Speed: `net(x, name)` against an independent stock model of that depth, in evaluation mode. Many short turns, each with
 an order of its own, and the median of the ratios within the turns. A second copy of the stock model takes part too:
@@ -15,25 +15,26 @@ from statistics import median
 from typing import Any
 
 import torch
-from jsonargparse import auto_cli
 from torch import Tensor, nn
 
 import switching
+from command import SubnetsOption, read_subnets, run
+from ddnn.errors import DDNNError
 from ddnn.network import DepthDynamicNetwork
+from memory import MIB
 from reporting import Report
 from settings import Setting
 from steps import Problem
 from timing import Work, interleaved, ratio
 
-MIB = 2**20
 FEWEST_TURNS, MOST_TURNS = 20, 1000
 
 
 def main(
     full: str = "resnet34",
-    subnets: str = "resnet18",
+    subnets: SubnetsOption = "resnet18",
     side: int = 224,
-    batches: str = "1,8",
+    batches: tuple[int, ...] = (1, 8),
     seconds: float = 20.0,
     output: str | None = None,
     **setting: Any,
@@ -42,27 +43,29 @@ def main(
 
     Args:
         full: the full net.
-        subnets: its sub-nets, with commas between them.
+        subnets: its sub-nets, as `ddnn train` takes them.
         side: of the images, in pixels.
-        batches: images in a batch, several with commas between them.
+        batches: images in a batch, a list.
         seconds: time for each row of the speeds; how many turns that makes is in the row.
         output: a JSON file for the results.
         setting: see `Setting`.
     """
-    where = Setting(**setting)
-    network = where.place(Problem(full, tuple(subnets.split(",")), side, batch=1, classes=1000).network().eval())
+    where, chosen = Setting(**setting), read_subnets(subnets)
+    if not batches or min(batches) < 1:
+        raise DDNNError(f"batches must be at least one number of images, each at least 1, not {list(batches)}")
+    network = where.place(Problem(full, chosen, side, batch=1, classes=1000).network().eval())
     modes = [replace(where, compile=compiled) for compiled in ((False, True) if where.compile else (False,))]
     rows = [
-        speed(network, name, where.images(int(batch), side), mode, seconds)
+        speed(network, name, where.images(batch, side), mode, seconds)
         for mode in modes
-        for batch in batches.split(",")
+        for batch in batches
         for name in network.names
     ]
     report = Report("What does it cost that a net lives in a network?", output)
     report.table(f"net(x, name) over the stock model: {side}x{side}, {where}", rows)
     report.table("time of a choice", switching.time_rows(where))
     report.table("bytes of a choice", switching.byte_rows(where))
-    report.table(f"weights of {full} with {subnets} over those of {full}", weight_rows(network))
+    report.table(f"weights of {full} with {', '.join(chosen)} over those of {full}", weight_rows(network))
 
 
 @torch.no_grad()
@@ -111,5 +114,4 @@ def size(held: Iterable[Tensor]) -> int:
 
 
 if __name__ == "__main__":
-    torch.manual_seed(0)
-    auto_cli(main)
+    run(main)

@@ -12,23 +12,20 @@ from functools import partial
 from statistics import median
 from typing import Any
 
-import torch
-from jsonargparse import auto_cli
-
 import memory
 from adaptive_depth import adaptive_depth
+from command import SubnetsOption, read_subnets, run
+from ddnn.errors import DDNNError
 from reporting import Report
-from sandwich import sandwich
+from sandwich import depths_between, sandwich
 from settings import Setting
-from steps import Maker, Problem, ekd
+from steps import OURS, Maker, Problem, ekd
 from timing import interleaved, milliseconds, ratio
-
-EKD = "EKD"
 
 
 def main(
     full: str = "resnet34",
-    subnets: str = "resnet18",
+    subnets: SubnetsOption = "resnet18",
     side: int = 96,
     batch: int = 16,
     between: int = 2,
@@ -40,23 +37,26 @@ def main(
 
     Args:
         full: the full net, a ResNet.
-        subnets: its sub-nets, shallow to deep, with commas between them; the first is the smallest net of all methods.
+        subnets: its sub-nets, shallow to deep, as `ddnn train` takes them; the first is the smallest net of all
+            methods.
         side: of the images, in pixels.
         batch: images in a batch.
-        between: random nets of the sandwich rule between the smallest and the largest.
+        between: random nets of the sandwich rule between the smallest and the largest; 0 leaves that row out.
         repeats: turns that count.
         output: a JSON file for the results.
         setting: see `Setting`.
     """
     where = Setting(**setting)
-    problem = Problem(full, tuple(subnets.split(",")), side, batch)
+    problem = Problem(full, read_subnets(subnets), side, batch)
+    check_between(problem, between)
     makers: dict[str, Maker] = {
-        EKD: partial(ekd, problem),
+        OURS: partial(ekd, problem),
         "adaptive depth": partial(adaptive_depth, problem),
         "sandwich, same nets": partial(sandwich, problem, 0),
-        f"sandwich, {between} between": partial(sandwich, problem, between),
     }
-    nets = dict(zip(makers, (len(problem.names), 2, 2, 2 + between), strict=True))
+    if between:
+        makers[f"sandwich, {between} between"] = partial(sandwich, problem, between)
+    nets = dict(zip(makers, (len(problem.names), 2, 2, 2 + between), strict=False))
     steps = {name: make(where) for name, make in makers.items()}
     seconds = interleaved(steps, repeats)
     report = Report("What does a step cost by EKD, and by other methods?", output)
@@ -65,13 +65,22 @@ def main(
         for name, taken in seconds.items()
     ]
     report.table(f"steps: {problem}, {where}", times)
-    over = [{"EKD over": name, **ratio(seconds[EKD], seconds[name])} for name in makers if name != EKD]
+    over = [{"EKD over": name, **ratio(seconds[OURS], seconds[name])} for name in makers if name != OURS]
     report.table(f"time of an EKD step over others: {problem}, {where}", over)
     del steps
     if memory.measurable(where):
-        report.table(f"memory: {problem}, {where}", memory.rows(memory.peaks(makers, where), EKD))
+        report.table(f"memory: {problem}, {where}", memory.rows(memory.peaks(makers, where), OURS))
+
+
+def check_between(problem: Problem, between: int) -> None:
+    """Refuse a number of random nets where there is none to draw."""
+    if between < 0:
+        raise DDNNError(f"between must be 0 or more, not {between}")
+    if between and not depths_between(problem.network(), problem):
+        raise DDNNError(
+            f"no depth lies between {problem.names[0]} and {problem.full} to draw nets from; give --between 0"
+        )
 
 
 if __name__ == "__main__":
-    torch.manual_seed(0)
-    auto_cli(main)
+    run(main)

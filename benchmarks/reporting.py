@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.markup import escape
 
 from ddnn.reports import print_table, to_json
 
@@ -62,4 +61,4 @@ def _rounded(cell: Any) -> Any:
 def _shown(cell: Any) -> str:
     if isinstance(cell, float):
         return f"{cell:.3f}" if abs(cell) < 100 else f"{cell:.0f}"
-    return escape(str(cell))
+    return str(cell)

@@ -18,33 +18,40 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ddnn.families import Depth
 from ddnn.network import DepthDynamicNetwork
 from settings import Setting
-from steps import Problem, TrainingStep, optimizer
+from steps import Iteration, Problem, optimizer
 
 POOL = 6
 SMALLEST = "smallest"
 
 
-def sandwich(problem: Problem, between: int, setting: Setting) -> TrainingStep:
+def sandwich(problem: Problem, between: int, setting: Setting) -> Iteration:
     """The step for the full net, the first sub-net of a problem, and so many random nets between them."""
     network = setting.place(_with_pool(problem, between).train())
     passes, data = _Passes(network, setting), problem.data(setting)
     passes.try_all(*data)
     rest = [passes.smallest] + [passes.random] * between
-    return TrainingStep([passes.largest, *rest], optimizer(network), data)
+    return Iteration([passes.largest, *rest], optimizer(network), data)
 
 
 def _with_pool(problem: Problem, between: int) -> DepthDynamicNetwork:
     """A network of the largest and the smallest net, and those that may be drawn."""
     network = problem.network()
-    smallest, largest = network.depths[problem.names[0]], network.depths[problem.full]
-    ranges = (range(low, high + 1) for low, high in zip(smallest, largest, strict=True))
-    others = sorted((depth for depth in product(*ranges) if depth not in (smallest, largest)), key=sum)
+    others = depths_between(network, problem)
     count = min(POOL, len(others)) if between else 0
     drawn = [others[(2 * number + 1) * len(others) // (2 * count)] for number in range(count)]
+    smallest = network.depths[problem.names[0]]
     named = {"-".join(map(str, depth)): depth for depth in drawn}
     return replace(problem, subnets={SMALLEST: smallest, **named}).network()
+
+
+def depths_between(network: DepthDynamicNetwork, problem: Problem) -> list[Depth]:
+    """All depths that contain the first sub-net of a problem and lie in the full net, shallow to deep, without both."""
+    smallest, largest = network.depths[problem.names[0]], network.depths[problem.full]
+    ranges = (range(low, high + 1) for low, high in zip(smallest, largest, strict=True))
+    return sorted((depth for depth in product(*ranges) if depth not in (smallest, largest)), key=sum)
 
 
 class _Passes:

@@ -15,15 +15,12 @@ from functools import partial
 from statistics import median
 from typing import Any, Literal
 
-import torch
-from jsonargparse import auto_cli
-
+from command import run
 from reporting import Report
 from settings import Setting
-from steps import Maker, Problem, alone, ekd
+from steps import OURS, Maker, Problem, alone, ekd
 from timing import interleaved, ratio
 
-EKD = "EKD"
 SMALL_SIDE, SMALL_BATCH = 32, 32
 
 
@@ -85,16 +82,15 @@ def main(
 def measure(point: str, problem: Problem, setting: Setting, repeats: int) -> list[dict[str, Any]]:
     """The two rows of one point."""
     stock: dict[str, Maker] = {name: partial(alone, problem, name) for name in problem.names}
-    makers: dict[str, Maker] = {EKD: partial(ekd, problem), **stock}
+    makers: dict[str, Maker] = {OURS: partial(ekd, problem), **stock}
     seconds = interleaved({name: make(setting) for name, make in makers.items()}, repeats)
-    facts = {"point": point, "ekd_ms": 1e3 * median(seconds[EKD])}
+    facts = {"point": point, "ekd_ms": 1e3 * median(seconds[OURS])}
     against = {"the full net's step": [problem.full], "the sum of the stock steps": list(stock)}
     return [
-        {**facts, "EKD over": what, **ratio(seconds[EKD], *(seconds[name] for name in names))}
+        {**facts, "EKD over": what, **ratio(seconds[OURS], *(seconds[name] for name in names))}
         for what, names in against.items()
     ]
 
 
 if __name__ == "__main__":
-    torch.manual_seed(0)
-    auto_cli(main)
+    run(main)

@@ -44,15 +44,22 @@ class Setting:
 
     def program(self, function: Function) -> Function:
         """The function in the number format that is asked for, and compiled if that is."""
-        # Many functions here come from one `def`, and torch compiles eight of those at most unless it is told.
-        torch._dynamo.config.recompile_limit = 100
-        made: Any = torch.compile(function, dynamic=False) if self.compile else function
+        return self.in_precision(self._compiled(function) if self.compile else function)
+
+    def in_precision(self, function: Function) -> Function:
+        """The function in the number format that is asked for."""
 
         def program(*arguments: Any) -> Any:
             with torch.autocast(self.device, dtype=torch.bfloat16, enabled=self.precision == "bf16"):
-                return made(*arguments)
+                return function(*arguments)
 
         return program  # pyright: ignore[reportReturnType]
+
+    def _compiled(self, function: Function) -> Function:
+        # The stock models' losses come from one `def`, and torch compiles eight of those at most unless it is told.
+        torch._dynamo.config.recompile_limit = 100
+        compiled: Any = torch.compile(function, dynamic=False)
+        return compiled
 
     def __str__(self) -> str:
         layout = ["channels-last"] if self.channels_last else []

@@ -10,8 +10,7 @@ import subprocess
 import sys
 from functools import partial
 
-from jsonargparse import auto_cli
-
+from command import run
 from reporting import Report
 from timing import Work, interleaved, milliseconds
 
@@ -34,18 +33,18 @@ def main(repeats: int = 15, output: str | None = None) -> None:
         repeats: turns that count.
         output: a JSON file for the figures, too.
     """
-    works: dict[str, Work] = {"python, nothing": partial(run, "-c", "pass")}
-    works |= {f"ddnn {command}": partial(run, "-m", "ddnn.cli", *command.split()) for command in COMMANDS}
-    works |= {"python, import torch": partial(run, "-c", "import torch")}
+    works: dict[str, Work] = {"python, nothing": partial(run_process, "-c", "pass")}
+    works |= {f"ddnn {command}": partial(run_process, "-m", "ddnn.cli", *command.split()) for command in COMMANDS}
+    works |= {"python, import torch": partial(run_process, "-c", "import torch")}
     seconds = interleaved(works, repeats)
     rows = [{"command": name, **milliseconds(times)} for name, times in seconds.items()]
     Report("how long does a command take that needs no network?", output).table("wall time of a process", rows)
 
 
-def run(*arguments: str) -> None:
+def run_process(*arguments: str) -> None:
     """Python with these arguments in a process of its own; what it prints is dropped, whatever its status is."""
     subprocess.run([sys.executable, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
 
 
 if __name__ == "__main__":
-    auto_cli(main)
+    run(main)

@@ -5,7 +5,8 @@ same maker serves a measurement of time, next to others in one process, and one 
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,13 +16,18 @@ from torch.optim import Optimizer
 import ddnn
 from ddnn.building import Subnets
 from ddnn.config import TrainConfig
+from ddnn.families import REGISTRY
 from ddnn.network import DepthDynamicNetwork
 from ddnn.objectives import EKD
 from ddnn.optimization import make_optimizer
+from ddnn.training_step import TrainingStep
 from settings import Setting
 
 Batch = tuple[Tensor, Tensor]
 Pass = Callable[[Tensor, Tensor], Tensor]
+
+OURS = "EKD"
+"""What tables call the step that `ekd` makes."""
 
 LEARNING_RATE = 1e-3  # small, so that many steps on one batch of noise stay finite
 
@@ -52,7 +58,14 @@ class Problem:
     def network(self) -> DepthDynamicNetwork:
         """The network, freshly made."""
         torch.manual_seed(0)
-        return ddnn.build(self.full, self.subnets, num_classes=self.classes)
+        return ddnn.build(self.full, self.subnets, num_classes=self.classes, **self._options)
+
+    @property
+    def _options(self) -> dict[str, Any]:
+        """Vision transformers are built for images of one side."""
+        families = [family for family in REGISTRY.values() if self.full in family.members]
+        sized = any(option.name == "image_size" for family in families for option in fields(family.options))
+        return {"image_size": self.side} if sized else {}
 
     def data(self, setting: Setting) -> Batch:
         """Noise and labels."""
@@ -63,8 +76,10 @@ class Problem:
         return f"{self.full} with {', '.join(self.subnets)}, {self.side}x{self.side}, batch {self.batch}"
 
 
-class TrainingStep:
+class Iteration:
     """Forward and backward of each pass in turn, gradients added up, then one update.
+
+    Gradients go at the end, so that of several large nets in one process only that whose turn it is has any.
 
     Args:
         passes: each maps images and labels to a loss.
@@ -78,26 +93,34 @@ class TrainingStep:
     def __call__(self, data: Batch | None = None) -> None:
         """One step."""
         images, labels = self.data if data is None else data
-        self.optimizer.zero_grad()
         for forward in self.passes:
             forward(images, labels).backward()
         self.optimizer.step()
+        self.optimizer.zero_grad()
 
 
-Maker = Callable[[Setting], TrainingStep]
+Maker = Callable[[Setting], Iteration]
 
 
-def ekd(problem: Problem, setting: Setting) -> TrainingStep:
-    """EKD as `ddnn train` does it: all nets in one forward and one backward pass, what they share computed once."""
-    network, objective = setting.place(problem.network().train()), EKD()
+def ekd(problem: Problem, setting: Setting, *, recompute: bool = False) -> Iteration:
+    """EKD as `ddnn train` does it: all nets in one forward and one backward pass, what they share computed once.
+
+    Args:
+        problem: which nets.
+        setting: where and how.
+        recompute: with activation checkpointing.
+    """
+    network = setting.place(problem.network().train())
+    step = TrainingStep(network, EKD(), compile=setting.compile, recompute=recompute)
 
     def loss(images: Tensor, labels: Tensor) -> Tensor:
-        return objective(network.forward_all(images), labels).total
+        epoch = torch.zeros((), device=setting.device)
+        return step(images, labels, epoch, network.names).total
 
-    return TrainingStep([setting.program(loss)], optimizer(network), problem.data(setting))
+    return Iteration([setting.in_precision(loss)], optimizer(network), problem.data(setting))
 
 
-def unshared(problem: Problem, setting: Setting) -> TrainingStep:
+def unshared(problem: Problem, setting: Setting) -> Iteration:
     """The same objective with each net run by its own, so that only the weights are shared."""
     network, objective = setting.place(problem.network().train()), EKD()
 
@@ -105,10 +128,10 @@ def unshared(problem: Problem, setting: Setting) -> TrainingStep:
         outputs = {name: network.forward_all(images, [name])[name] for name in network.names}
         return objective(outputs, labels).total
 
-    return TrainingStep([setting.program(loss)], optimizer(network), problem.data(setting))
+    return Iteration([setting.program(loss)], optimizer(network), problem.data(setting))
 
 
-def alone(problem: Problem, name: str, setting: Setting, *, fused: bool = True) -> TrainingStep:
+def alone(problem: Problem, name: str, setting: Setting, *, fused: bool = True) -> Iteration:
     """A stock model by itself, cross-entropy.
 
     Args:
@@ -124,7 +147,7 @@ def alone(problem: Problem, name: str, setting: Setting, *, fused: bool = True) 
         return functional.cross_entropy(model(images), labels)
 
     chosen = optimizer(model) if fused else default_sgd(model)
-    return TrainingStep([setting.program(loss)], chosen, problem.data(setting))
+    return Iteration([setting.program(loss)], chosen, problem.data(setting))
 
 
 def optimizer(model: nn.Module) -> Optimizer:
