@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import partial
 
 import memory
-from command import run
+from command import SubnetsOption, run
 from reporting import Report
 from settings import Setting
 from steps import Maker, Problem, ekd
@@ -21,20 +21,33 @@ PLAIN, RECOMPUTED = "none", "activation checkpointing"
 
 
 def main(
-    preset: str = "resnet34", compile: bool = False, repeats: int = 9, output: str | None = None, device: str = "cpu"
+    preset: str | None = None,
+    full: str | None = None,
+    subnets: SubnetsOption | None = None,
+    side: int | None = None,
+    batch: int | None = None,
+    compile: bool = False,
+    repeats: int = 9,
+    output: str | None = None,
+    device: str = "cpu",
 ) -> None:
     """Print times and memory.
 
     Args:
-        preset: nets and images, a preset of train_step.py, or all.
+        preset: nets and images, a preset of train_step.py, or all; resnet34 if nothing else is asked for.
+        full: a full net of your own choice, instead of a preset.
+        subnets: its sub-nets, as `ddnn train` takes them.
+        side: of the images in pixels; None means the preset's, or 96.
+        batch: images in a batch; None means the preset's, or 16.
         compile: the compiled step, too.
         repeats: turns that count.
         output: a JSON file for the results.
         device: cpu or cuda.
     """
     report = Report("What does each option do to an EKD step?", output)
-    for problem in chosen_problems(preset, None, None):
-        measure(problem, Setting(device=device), compile, repeats, report)  # pyright: ignore[reportArgumentType]
+    for problem in chosen_problems(preset, full, subnets):
+        sized = replace(problem, side=side or problem.side, batch=batch or problem.batch)
+        measure(sized, Setting(device=device), compile, repeats, report)  # pyright: ignore[reportArgumentType]
 
 
 def measure(problem: Problem, plain: Setting, compile: bool, repeats: int, report: Report) -> None:
