@@ -59,6 +59,7 @@ def test_what_is_erased_is_0_once_it_is_normalised_to_within_half_a_level(mean):
     std = tuple(0.2 + 0.01 * channel for channel in range(len(mean)))
     spec = DataSpec(len(mean), (72, 80), mean, std, ("cat", "dog"))
     white = torch.full((len(mean), 90, 100), 255, dtype=torch.uint8)
+    torch.manual_seed(0)  # one in some ten thousand draws has no rectangle that fits
     image = training_transform(spec, AugmentConfig(erase=1.0), flip=True)(white)
     assert image.dtype == torch.uint8
     erased = (image != 255).any(0)
@@ -71,9 +72,9 @@ def test_what_is_erased_is_0_once_it_is_normalised_to_within_half_a_level(mean):
 @pytest.mark.parametrize("channels", [1, 3])
 def test_without_erasing_nothing_is_erased(channels):
     spec = DataSpec(channels, (72, 80), (0.5,) * channels, (0.2,) * channels, ("cat", "dog"))
-    image = torch.randint(0, 256, (channels, 72, 80), dtype=torch.uint8)
-    whole = training_transform(spec, AugmentConfig(erase=0.0, scale=1.0), flip=False)
-    assert all(torch.equal(whole(image), image) for _ in range(10))
+    white = torch.full((channels, 90, 100), 255, dtype=torch.uint8)
+    prepare = training_transform(spec, AugmentConfig(erase=0.0), flip=True)
+    assert all(bool((prepare(white) == 255).all()) for _ in range(10))
 
 
 def test_evaluation_prepares_images_like_read_image(config):
