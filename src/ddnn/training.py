@@ -6,6 +6,7 @@ A run can be cut short at any moment and resumed from its last whole epoch with 
 """
 
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ from ddnn.config import TrainConfig
 from ddnn.data import Data, open_data
 from ddnn.devices import pick_device
 from ddnn.errors import DDNNError
+from ddnn.interrupts import Interruptible
 from ddnn.network import DepthDynamicNetwork
 from ddnn.objectives import EKD, Joint, Objective
 from ddnn.progress import epoch_observers, progress_bars, quiet_lightning, shows_bar
@@ -120,7 +122,6 @@ def _ending_well(directory: RunDirectory, before: frozenset[Path] | None) -> Ite
         if isinstance(error, NonFiniteLossError):
             raise NonFiniteLossError(f"{error}; {left}") from None
         if isinstance(error.__context__ if isinstance(error, SystemExit) else error, KeyboardInterrupt):
-            signal.signal(signal.SIGINT, on_interrupt)  # Lightning, which exits, has switched it off
             hint = f"; go on with: ddnn train --resume {directory.path}" if directory.last_checkpoint.exists() else ""
             raise KeyboardInterrupt(f"interrupted; {left}{hint}") from None
         if "more than 1 value per channel" in str(error):
@@ -128,6 +129,9 @@ def _ending_well(directory: RunDirectory, before: frozenset[Path] | None) -> Ite
         if "InvalidCxxCompiler" in str(error):  # torch's name for it, whichever error of torch.compile wraps it
             raise DDNNError("--compile needs a C++ compiler, such as g++; install one or leave --compile out") from None
         raise
+    finally:  # Lightning, which exits when it is interrupted, has switched it off
+        if on_interrupt is not None and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, on_interrupt)
 
 
 @contextmanager
@@ -175,7 +179,7 @@ def _trainer(config: TrainConfig, device: torch.device, directory: RunDirectory,
         gradient_clip_val=config.clip,
         logger=TensorBoardLogger(directory.path, name="", version="tensorboard"),
         plugins=[WholeCheckpoints()],
-        callbacks=[checkpoint, *progress_bars(progress)],
+        callbacks=[checkpoint, Interruptible(), *progress_bars(progress)],
         enable_progress_bar=shows_bar(progress),
         enable_model_summary=False,
         num_sanity_val_steps=0,

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 from zipfile import ZipFile
 
 import pytest
@@ -14,6 +15,7 @@ from safetensors.torch import load_file
 from ddnn import DDNNError, TrainConfig, train
 from ddnn.run_directory import RunDirectory
 from ddnn.training import NonFiniteLossError
+from ddnn.training_module import DepthDynamicTraining
 from tests.end_to_end.command import refused, run
 
 OPTIONS = ["--epochs", "4", "--train_images", "600", "--augment.erase", "0.5", "--seed", "3"]
@@ -91,6 +93,30 @@ def test_an_overflow_in_the_very_last_update_is_told(tmp_path: Path, capfd: pyte
     assert "the network is not finite in epoch 1" in message
     assert "no epoch was complete" in message
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_an_interrupt_that_python_drops_ends_the_run_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Interrupts:
+        def __del__(self) -> None:
+            signal.raise_signal(signal.SIGINT)
+
+    take = DepthDynamicTraining.training_step
+    steps: list[int] = []
+
+    def interrupted(self: DepthDynamicTraining, batch: Any, index: int) -> Any:
+        steps.append(index)
+        Interrupts()
+        return take(self, batch, index)
+
+    monkeypatch.setattr(DepthDynamicTraining, "training_step", interrupted)
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt, match="nothing was kept"):
+        train(TrainConfig(epochs=2, train_images=256, output=str(tmp_path / "run")), progress=False)
+    assert steps == [0]
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_ctrl_c_says_how_to_go_on(tmp_path: Path) -> None:
