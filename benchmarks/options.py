@@ -45,9 +45,8 @@ def main(
         device: cpu or cuda.
     """
     report = Report("What does each option do to an EKD step?", output)
-    for problem in chosen_problems(preset, full, subnets):
-        sized = replace(problem, side=side or problem.side, batch=batch or problem.batch)
-        measure(sized, Setting(device=device), compile, repeats, report)  # pyright: ignore[reportArgumentType]
+    for problem in chosen_problems(preset, full, subnets, side, batch):
+        measure(problem, Setting(device=device), compile, repeats, report)  # pyright: ignore[reportArgumentType]
 
 
 def measure(problem: Problem, plain: Setting, compile: bool, repeats: int, report: Report) -> None:

@@ -70,31 +70,39 @@ def main(
         setting: see `Setting`.
     """
     where = Setting(**setting)
-    problems = chosen_problems(preset, full, subnets)
+    problems = chosen_problems(preset, full, subnets, side, batch)
     report = Report("What does one EKD step cost?", output)
     for problem in problems:
-        sized = replace(problem, side=side or problem.side, batch=batch or problem.batch)
-        measure(sized, where, repeats, report)
+        measure(problem, where, repeats, report)
         if memory and measurable(where):
-            report.table(f"memory: {sized}, {where}", memory_rows(sized, where))
+            report.table(f"memory: {problem}, {where}", memory_rows(problem, where))
 
 
-def chosen_problems(preset: str | None, full: str | None, subnets: SubnetsOption | None) -> list[Problem]:
-    """The presets that are meant, or the free choice.
+def chosen_problems(
+    preset: str | None, full: str | None, subnets: SubnetsOption | None, side: int | None, batch: int | None
+) -> list[Problem]:
+    """The presets that are meant, or the free choice, with other images where those are given.
 
     Raises:
         DDNNError: for an unknown preset, or a choice that is none or two.
     """
-    if full is None and subnets is None:
-        name = "resnet34" if preset is None else preset
-        if name not in (*PRESETS, "all"):
-            raise DDNNError(f"unknown preset {name!r}; {near(name, [*PRESETS, 'all'])}")
-        return list(PRESETS.values()) if name == "all" else [PRESETS[name]]
+    chosen = _presets(preset) if full is None and subnets is None else [_own_choice(preset, full, subnets)]
+    return [replace(problem, side=side or problem.side, batch=batch or problem.batch) for problem in chosen]
+
+
+def _presets(preset: str | None) -> list[Problem]:
+    name = "resnet34" if preset is None else preset
+    if name not in (*PRESETS, "all"):
+        raise DDNNError(f"unknown preset {name!r}; {near(name, [*PRESETS, 'all'])}")
+    return list(PRESETS.values()) if name == "all" else [PRESETS[name]]
+
+
+def _own_choice(preset: str | None, full: str | None, subnets: SubnetsOption | None) -> Problem:
     if preset is not None:
         raise DDNNError("give --preset, or --full and --subnets, not both")
     if full is None or subnets is None:
         raise DDNNError("--full and --subnets belong together; give both, or a --preset")
-    return [Problem(full, read_subnets(subnets), side=96, batch=16)]
+    return Problem(full, read_subnets(subnets), side=96, batch=16)
 
 
 def measure(problem: Problem, setting: Setting, repeats: int, report: Report) -> None:

@@ -41,7 +41,7 @@ def can_pay(step: Step, model: nn.Module, values: Sequence[Any]) -> bool:
     call is put together, and compiled steps run net by net.
     """
     value = values[0]
-    if len(values) < 2 or step.owns or torch.compiler.is_compiling() or not isinstance(value, Tensor):
+    if step.owns or torch.compiler.is_compiling() or not isinstance(value, Tensor):
         return False
     weights = sum(parameter.numel() for module in step.modules(model) for parameter in module.parameters())
     return weights >= WEIGHTS_PER_VALUE * value.numel() and all(other.shape == value.shape for other in values)

@@ -137,15 +137,20 @@ class DepthDynamicNetwork(nn.Module):
         """
         chosen = {name: self[name] for name in (self.names if names is None else names)}
         nets = {name: chosen[name] for name in self.names if name in chosen}
+        if recompute:
+            self.check_recompute()
         if not self.shares_prefix:
-            if recompute:
-                raise DDNNError(
-                    f"activation checkpointing is not possible for {self.full}: its forward pass could not be split "
-                    "into blocks; leave it out"
-                )
             ends, feature = self.family.stage_ends, self.family.feature
             return {name: run_separately(net, ends(self.depths[name]), x, feature) for name, net in nets.items()}
         return run(self._plan(tuple(nets)), nets, x, recompute)
+
+    def check_recompute(self) -> None:
+        """Raise a DDNNError if `forward_all` cannot recompute, because the nets are not known as steps."""
+        if not self.shares_prefix:
+            raise DDNNError(
+                f"activation_checkpointing is not possible for {self.full}: its forward pass could not be split into "
+                "blocks; leave it out"
+            )
 
     def add_subnet(self, name: str, depth: Depth | None = None, *, calibrate_with: Iterable[Any] | None = None) -> None:
         """Add a sub-net that stands on the weights that are there.

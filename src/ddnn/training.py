@@ -87,11 +87,8 @@ def train(config: TrainConfig, *, progress: bool = True) -> Run:
         raise DDNNError(f"precision 16-mixed needs CUDA, and the device is {device.type}; use bf16-mixed or 32-true")
     data = open_data(config, config.seed)
     network = make_network(config, data)
-    if config.activation_checkpointing and not network.shares_prefix:
-        raise DDNNError(
-            f"activation_checkpointing is not possible for {config.full}: its forward pass could not be split into "
-            "blocks; leave it out"
-        )
+    if config.activation_checkpointing:
+        network.check_recompute()
     for part in (data.training, data.validation, data.test):
         part(torch.device("cpu"))  # refuse what cannot be used before anything is written
     before = directory.entries()
@@ -129,7 +126,7 @@ def _ending_well(directory: RunDirectory, before: frozenset[Path] | None) -> Ite
         if "InvalidCxxCompiler" in str(error):  # torch's name for it, whichever error of torch.compile wraps it
             raise DDNNError("--compile needs a C++ compiler, such as g++; install one or leave --compile out") from None
         raise
-    finally:  # Lightning, which exits when it is interrupted, has switched it off
+    finally:  # `Interruptible` has put itself before it, and Lightning, when interrupted, has switched it off
         if on_interrupt is not None and threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGINT, on_interrupt)
 
