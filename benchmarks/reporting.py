@@ -1,12 +1,12 @@
 """Results as a table, as JSON, and in a file that can be committed."""
 
-import platform
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from ddnn.devices import processor
 from ddnn.reports import print_table, to_json
 
 Row = Mapping[str, Any]
@@ -39,19 +39,10 @@ class Report:
 
 def machine() -> dict[str, Any]:
     """What the figures depend on besides the settings."""
-    facts = {"processor": _processor(), "threads": torch.get_num_threads(), "torch": torch.__version__}
+    facts = {"processor": processor(), "threads": torch.get_num_threads(), "torch": torch.__version__}
     if torch.cuda.is_available():
         facts["gpu"] = torch.cuda.get_device_name()
     return facts
-
-
-def _processor() -> str:
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        for line in info.read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor()
 
 
 def _rounded(cell: Any) -> Any:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ddnn.building import build, from_model, load
-    from ddnn.config import EKDConfig, TrainConfig
+    from ddnn.comparison import compare
+    from ddnn.config import CompareConfig, EKDConfig, TrainConfig
     from ddnn.data_spec import DataSpec
     from ddnn.errors import DDNNError
     from ddnn.network import DepthDynamicNetwork
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 __version__ = version("ddnn")
 
 _EXPORTS = {
+    "CompareConfig": "config",
     "DDNNError": "errors",
     "DataSpec": "data_spec",
     "DepthDynamicNetwork": "network",
@@ -29,6 +31,7 @@ _EXPORTS = {
     "Output": "shared_prefix",
     "TrainConfig": "config",
     "build": "building",
+    "compare": "comparison",
     "from_model": "building",
     "load": "building",
     "train": "training",
@@ -36,6 +39,7 @@ _EXPORTS = {
 
 __all__ = [
     "EKD",
+    "CompareConfig",
     "DDNNError",
     "DataSpec",
     "DepthDynamicNetwork",
@@ -44,6 +48,7 @@ __all__ = [
     "Output",
     "TrainConfig",
     "build",
+    "compare",
     "from_model",
     "load",
     "train",

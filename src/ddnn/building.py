@@ -1,6 +1,6 @@
 """The ways to obtain a network: build it by name, make it from one's own model, or load it from a directory."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ def build(
     num_classes: int = 1000,
     in_channels: int = 3,
     weights: Weights | None = None,
+    private_norms: bool | Iterable[str] = False,
     **options: Any,
 ) -> DepthDynamicNetwork:
     """Build a network with fresh weights, or with the full net's from a file.
@@ -40,6 +41,8 @@ def build(
         weights: what the full net starts from: a state dict in a .safetensors or .pt file, the name of torchvision's
             weights, such as "IMAGENET1K_V1", or "timm/NAME"; or such a source for each of several nets by name, of
             which a sub-net's gives what is private to it. A head for other classes is left fresh, with a warning.
+        private_norms: sub-nets whose normalisation layers, past what they have in common with the full net, get
+            weights and biases of their own, which start as copies (see `ddnn.private_norms`); True means all.
         options: the family's own, such as `stem="small"` for torchvision's ResNets; for timm's models what
             `timm.create_model` takes.
 
@@ -65,6 +68,7 @@ def build(
     depth = family.members[full]
     depths = resolve_depths(family, depth, wanted)
     _check_distinct(full, depths)
+    private = _private(private_norms, depths)
     chosen = family.parse_options(options)
     sources = _sources(weights, full, depths)
     states = {name: family.stock_layout(read_weights(source, name)) for name, source in sources.items()}
@@ -75,7 +79,7 @@ def build(
     network = DepthDynamicNetwork(
         family, (full, depth), model, num_classes=num_classes, in_channels=in_channels, options=chosen
     )
-    tie_subnets(network, depths)
+    tie_subnets(network, depths, private)
     for name, state in states.items():
         load_private(network[name], model, state, sources[name])
     return network
@@ -88,6 +92,7 @@ def from_model(
     *,
     name: str = "full",
     example: Tensor | None = None,
+    private_norms: bool | Iterable[str] = False,
 ) -> DepthDynamicNetwork:
     """Make a network out of your own model, whose weights it takes over.
 
@@ -99,6 +104,7 @@ def from_model(
         subnets: blocks to keep in each stage, for each sub-net.
         name: what to call the full net.
         example: a batch of images to try the blocks with; by default noise of 224x224.
+        private_norms: sub-nets with normalisation weights of their own; see `ddnn.build`.
 
     Raises:
         DDNNError: if a path is no stage, a depth does not nest, a block that changes the shape would be left out, or a
@@ -115,6 +121,7 @@ def from_model(
     family = OwnModel(model, stages, name)
     depths = resolve_depths(family, family.full_depth, {subnet: tuple(depth) for subnet, depth in subnets.items()})
     _check_distinct(name, depths)
+    private = _private(private_norms, depths)
     trial = family.try_blocks(example)
     for subnet, depth in depths.items():
         family.check_blocks(subnet, depth, trial)
@@ -126,7 +133,7 @@ def from_model(
         in_channels=trial.images.shape[1],
         options=family.parse_options({"stages": stages, "out_of_place": family.out_of_place}),
     )
-    tie_subnets(network, depths)
+    tie_subnets(network, depths, private)
     _try_subnets(network, trial.images)
     return network
 
@@ -211,9 +218,25 @@ def _check_distinct(full: str, depths: Mapping[str, Depth]) -> None:
             raise DDNNError(f"{name} and {same[0]} have the same depth {depth}; keep one of them")
 
 
+def _private(wanted: bool | Iterable[str], subnets: Collection[str]) -> Collection[str]:
+    """The names of the sub-nets that get private norms."""
+    if isinstance(wanted, bool):
+        return subnets if wanted else ()
+    if isinstance(wanted, str) or not isinstance(wanted, Iterable):
+        example = [wanted] if isinstance(wanted, str) else [*subnets][:1]
+        raise DDNNError(f"private_norms must be True, False or a list of sub-nets such as {example}, not {wanted!r}")
+    names = list(wanted)
+    for name in names:
+        if name not in subnets:
+            known = near(str(name), subnets) if subnets else "there are none"
+            raise DDNNError(f"private norms are wanted for {name!r}, which is no sub-net here; {known}")
+    return names
+
+
 def _rebuild(config: Mapping[str, Any], model: nn.Module | None) -> DepthDynamicNetwork:
     depths = {name: tuple(depth) for name, depth in config["depths"].items()}
     full = config["full"]
+    private = _private(config.get("private_norms", ()), [name for name in depths if name != full])  # older: no key
     family: Family
     if config["family"] == OwnModel.name:
         if model is None:
@@ -242,7 +265,7 @@ def _rebuild(config: Mapping[str, Any], model: nn.Module | None) -> DepthDynamic
     network = DepthDynamicNetwork(
         family, (full, depths.pop(full)), built, num_classes=num_classes, in_channels=in_channels, options=options
     )
-    return tie_subnets(network, depths)
+    return tie_subnets(network, depths, private)
 
 
 @torch.no_grad()

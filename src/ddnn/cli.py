@@ -4,6 +4,7 @@ Torch and what stands on it are imported by the command that needs them, so that
 """
 
 import os
+import shlex
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -15,6 +16,8 @@ from ddnn import __version__
 from ddnn.catalogue import catalogue
 from ddnn.command_parser import CommandParser, RecipeFile, UsageError
 from ddnn.config import (
+    OWN_KEYS,
+    CompareConfig,
     DataConfig,
     EvaluateConfig,
     ExtractConfig,
@@ -36,7 +39,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     130 for Ctrl-C."""
     warnings.showwarning = _show_warning
     try:
-        options = _parser().parse_args(arguments)
+        words = list(sys.argv[1:] if arguments is None else arguments)
+        options = _parser().parse_args(words)
+        options[options.subcommand]["command"] = shlex.join(["ddnn", *words])
+        options[options.subcommand]["command"] = shlex.join(
+            ["ddnn", *(sys.argv[1:] if arguments is None else arguments)]
+        )
         COMMANDS[options.subcommand][1](options[options.subcommand])
     except DDNNError as error:
         print(f"ddnn: error: {error}", file=sys.stderr)
@@ -117,6 +125,24 @@ def _train(options: Any) -> None:
     write_text(run.directory.results, to_json(result) + "\n")
     title = f"{run.directory.path}: {run.config.data} test images, {run.seconds:.1f} s of training"
     _show_scores(options, title, result)
+
+
+def _compare_options(parser: CommandParser) -> None:
+    parser.add_argument("--config", action=RecipeFile, help="YAML file, or the name of a shipped recipe")
+    parser.add_class_arguments(CompareConfig, skip={"train"})
+    parser.add_class_arguments(TrainConfig, skip=set(OWN_KEYS))
+
+
+def _compare(options: Any) -> None:
+    values = options.as_dict()
+    train = from_fields(TrainConfig, {key: value for key, value in values.items() if key not in OWN_KEYS})
+    config = from_fields(CompareConfig, {**values, "train": train})
+    from ddnn.comparison import compare, show
+
+    summary = compare(config, command=options.command)
+    if options.json:
+        return print_json(summary)
+    show(summary)
 
 
 def _evaluate_options(parser: CommandParser) -> None:
@@ -211,6 +237,7 @@ Command = Callable[[Any], None]
 COMMANDS: dict[str, tuple[Options, Command, str]] = {
     "families": (_families_options, _families, "what nests in what, with parameters and MACs"),
     "train": (_train_options, _train, "train a network at all its depths"),
+    "compare": (_compare_options, _compare, "trained alone, pruned, jointly, by EKD and as peers do, over seeds"),
     "evaluate": (_evaluate_options, _evaluate, "accuracy of every sub-net on a data set"),
     "extract": (_extract_options, _extract, "a sub-net as a stock state dict in a safetensors file"),
     "predict": (_predict_options, _predict, "labels and probabilities of images, by any sub-net"),

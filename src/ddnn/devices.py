@@ -1,4 +1,8 @@
-"""Which device to run on."""
+"""Which device to run on, and what to call it."""
+
+import os
+import platform
+from pathlib import Path
 
 import torch
 
@@ -16,3 +20,20 @@ def pick_device(name: str) -> torch.device:
     if name != "auto" and name not in found:
         raise DDNNError(f"device {name} is not available here; available: {', '.join(found)}, auto")
     return torch.device(found[0] if name == "auto" else name)
+
+
+def describe_device(device: torch.device) -> str:
+    """A device in words, with what the figures measured on it depend on besides."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
+    cores = "" if device.type == "cuda" else f", {os.cpu_count()} cores"
+    return f"{name}{cores}, torch {torch.__version__}"
+
+
+def processor() -> str:
+    """The name of the CPU, as far as the system tells."""
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

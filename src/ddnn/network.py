@@ -5,7 +5,7 @@ active depth is the module that is called.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import asdict
 from pathlib import Path
@@ -20,6 +20,7 @@ from ddnn.data_spec import DataSpec
 from ddnn.errors import DDNNError, near
 from ddnn.families import Depth, Family, Step, resolve_depths
 from ddnn.families.family import common_prefix
+from ddnn.private_norms import make_norms_private
 from ddnn.shared_prefix import Output, Plan, plan, run, run_separately
 from ddnn.sharing import corresponding_paths, detach_parts, share_modules, tie
 
@@ -70,6 +71,7 @@ class DepthDynamicNetwork(nn.Module):
         self.depths: dict[str, Depth] = {}
         self.names: tuple[str, ...] = ()
         """All nets, shallow to deep; the full net is the last."""
+        self._private_norms: set[str] = set()
         self._steps: dict[str, list[Step]] = {}
         self._plans: dict[tuple[str, ...], Plan] = {}
         self.nets = nn.ModuleDict()
@@ -80,6 +82,11 @@ class DepthDynamicNetwork(nn.Module):
     def subnet_names(self) -> tuple[str, ...]:
         """All nets but the full net, shallow to deep."""
         return self.names[:-1]
+
+    @property
+    def private_norms(self) -> tuple[str, ...]:
+        """The sub-nets with normalisation weights of their own, shallow to deep."""
+        return tuple(name for name in self.names if name in self._private_norms)
 
     @property
     def shares_prefix(self) -> bool:
@@ -152,7 +159,14 @@ class DepthDynamicNetwork(nn.Module):
                 "blocks; leave it out"
             )
 
-    def add_subnet(self, name: str, depth: Depth | None = None, *, calibrate_with: Iterable[Any] | None = None) -> None:
+    def add_subnet(
+        self,
+        name: str,
+        depth: Depth | None = None,
+        *,
+        calibrate_with: Iterable[Any] | None = None,
+        private_norms: bool = False,
+    ) -> None:
         """Add a sub-net that stands on the weights that are there.
 
         Args:
@@ -160,6 +174,8 @@ class DepthDynamicNetwork(nn.Module):
             depth: blocks per stage; needed unless `name` is a member's.
             calibrate_with: image batches (or (images, labels) batches) for the running statistics that the sub-net
                 does not share; without them it starts with the full net's, which suit a net that will be trained.
+            private_norms: whether its normalisation layers past what it has in common with the full net get weights
+                and biases of their own, which start as copies. It then shares modules with the full net alone.
 
         Raises:
             DDNNError: if the name is taken or no name, or the depth does not nest.
@@ -170,10 +186,12 @@ class DepthDynamicNetwork(nn.Module):
         if same:
             raise DDNNError(f"{name} has the depth {depth} of {same[0]}, which is in the network already")
         steps = self.family.steps(depth)
-        subnet = self._tied(depth, steps)
+        subnet = self._tied(depth, steps, private_norms)
         if calibrate_with is not None:
             calibrate(subnet, set(self.modules()), calibrate_with)
         self._hold(name, depth, subnet, steps)
+        if private_norms:
+            self._private_norms.add(name)
 
     def extract(self, name: str) -> nn.Module:
         """An independent stock model of one net: its `state_dict` loads into the stock class with `strict=True`."""
@@ -198,14 +216,18 @@ class DepthDynamicNetwork(nn.Module):
             "family": self.family.name,
             "full": self.full,
             "depths": {name: list(self.depths[name]) for name in self.names},
+            "private_norms": list(self.private_norms),
             "num_classes": self.num_classes,
             "in_channels": self.in_channels,
             "options": asdict(self.options),
             "data": None if self.data_spec is None else self.data_spec.to_json(),
         }
 
-    def _tied(self, depth: Depth, steps: list[Step] | None) -> nn.Module:
-        """A stock model of `depth` on this network's weights; its modules are another net's as far as both agree."""
+    def _tied(self, depth: Depth, steps: list[Step] | None, private_norms: bool) -> nn.Module:
+        """A stock model of `depth` on this network's weights; its modules are another net's as far as both agree.
+
+        With private norms it agrees with no other net past what it has in common with the full net.
+        """
         with torch.device("meta"):
             subnet = self.family.build(depth, self.num_classes, self.in_channels, self.options)
         if steps is None or not self.shares_prefix:
@@ -213,9 +235,13 @@ class DepthDynamicNetwork(nn.Module):
         else:
             slices = self.family.slices(depth, self.depths[self.full], self.options)
             tie(subnet, self[self.full], corresponding_paths(steps, self._steps[self.full]), slices)
-            nearest = max(self._steps, key=lambda name: common_prefix(steps, self._steps[name]))
+            apart = self._steps.keys() - {self.full} if private_norms else self._private_norms
+            agreeing = [name for name in self._steps if name not in apart]
+            nearest = max(agreeing, key=lambda name: common_prefix(steps, self._steps[name]))
             common = steps[: common_prefix(steps, self._steps[nearest])]
             share_modules(subnet, self[nearest], corresponding_paths(common, self._steps[nearest]))
+        if private_norms:
+            make_norms_private(subnet, self[self.full])
         return subnet
 
     def _hold(self, name: str, depth: Depth, model: nn.Module, steps: list[Step] | None) -> None:
@@ -236,7 +262,8 @@ class DepthDynamicNetwork(nn.Module):
         made = None if torch.compiler.is_compiling() else self._plans.pop(names, None)
         if made is None:
             order = [step.key for step in self._steps[self.full]]
-            made = plan({name: self._steps[name] for name in names}, order, self.family.images_are_independent)
+            paths = {name: self._steps[name] for name in names}
+            made = plan(paths, order, self.family.images_are_independent, self._private_norms)
         if not torch.compiler.is_compiling():
             self._plans[names] = made
             while len(self._plans) > PLANS_KEPT:
@@ -258,8 +285,16 @@ def _key(name: str) -> str:
     return f"net_{name}"
 
 
-def tie_subnets(network: DepthDynamicNetwork, subnets: Mapping[str, Depth]) -> DepthDynamicNetwork:
-    """Add all of `subnets`, deep to shallow, so that each finds the longest prefix to share."""
+def tie_subnets(
+    network: DepthDynamicNetwork, subnets: Mapping[str, Depth], private_norms: Collection[str] = ()
+) -> DepthDynamicNetwork:
+    """Add all of `subnets`, deep to shallow, so that each finds the longest prefix to share.
+
+    Args:
+        network: to which they are added.
+        subnets: the depth of each.
+        private_norms: those that get normalisation weights of their own.
+    """
     for name in sorted(subnets, key=lambda name: sum(subnets[name]), reverse=True):
-        network.add_subnet(name, subnets[name])
+        network.add_subnet(name, subnets[name], private_norms=name in private_norms)
     return network

@@ -49,7 +49,8 @@ def make_optimizer(model: nn.Module, config: TrainConfig) -> Optimizer:
 
 
 def schedule(config: TrainConfig, steps_per_epoch: int) -> Callable[[int], float]:
-    """The factor on the peak learning rate at each step: a linear warm-up, then a cosine to zero or two steps.
+    """The factor on the peak learning rate at each step: a linear warm-up, then a cosine to zero or a drop at each
+    milestone.
 
     The cosine is that of SGDR without restarts (Loshchilov and Hutter, arXiv 1608.03983).
     """
@@ -61,6 +62,6 @@ def schedule(config: TrainConfig, steps_per_epoch: int) -> Callable[[int], float
             return (step + 1) / (warmup + 1)
         if config.schedule == "cosine":
             return 0.5 * (1 + cos(pi * min(1.0, (step - warmup) / max(1.0, total - warmup))))
-        return 0.1 ** sum(step >= total * share for share in (0.5, 0.75))
+        return config.gamma ** sum(step >= total * share for share in config.milestones)
 
     return factor

@@ -4,10 +4,10 @@ Two nets that keep the first blocks of each stage compute the same thing until t
 go through the full net's steps side by side, in *lanes*: nets that have taken the same steps so far have the same
 value and are in one lane, and a lane takes a step once, for all of them. Where several lanes take a step, they stand
 on the same weights, and may take it in one call (see `ddnn.joint_call`). This is what makes training the nets together
-cheaper than one by one.
+cheaper than one by one. A net with norms of its own shares its lane as far as it goes with the full net.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -67,27 +67,30 @@ class Turn:
 Plan = tuple[Turn, ...]
 
 
-def plan(paths: Mapping[str, list[Step]], order: Iterable[str], joint: bool) -> Plan:
+def plan(paths: Mapping[str, list[Step]], order: Iterable[str], joint: bool, private: Collection[str] = ()) -> Plan:
     """In which turns the nets go through their steps.
 
     Args:
         paths: the steps of each net, by its name.
         order: keys of all steps of the full net; every net takes some of them, in this order.
         joint: whether several lanes may take a step in one call.
+        private: nets that share no value with any other once they have left out a step of the full net.
     """
     steps = {name: {step.key: step for step in path} for name, path in paths.items()}
     order = list(order)
     assert all(list(own) == [key for key in order if key in own] for own in steps.values()), "a net has its own order"
-    last_turn = dict.fromkeys(paths, (-1, 0))
+    place: dict[str, tuple[int, int] | str] = dict.fromkeys(paths, (-1, 0))  # nets at one place have one value
     turns: list[Turn] = []
     for key in order:
-        lanes: dict[tuple[int, int], list[str]] = {}
+        lanes: dict[tuple[int, int] | str, list[str]] = {}
         for name in paths:
             if key in steps[name]:
-                lanes.setdefault(last_turn[name], []).append(name)
+                lanes.setdefault(place[name], []).append(name)
+            elif name in private:
+                place[name] = name
         if lanes:
             turns.append(_turn(key, [tuple(lane) for lane in lanes.values()], steps, joint))
-            last_turn |= {name: (len(turns), lane) for lane, names in enumerate(lanes.values()) for name in names}
+            place |= {name: (len(turns), lane) for lane, names in enumerate(lanes.values()) for name in names}
     return tuple(turns)
 
 

@@ -64,7 +64,7 @@ def tie(subnet: nn.Module, full: nn.Module, paths: Mapping[str, str], slices: Ma
             else:
                 _assign(subnet, name, counterpart)
     left = [name for name, tensor in [*subnet.named_parameters(), *subnet.named_buffers()] if tensor.is_meta]
-    if left:
+    if left and not next(full.parameters()).is_meta:
         raise DDNNError(f"{', '.join(left)} of the sub-net belong to no step that the full net has too")
 
 
@@ -98,7 +98,7 @@ def detach_parts(model: nn.Module) -> nn.Module:
     module that it was copied from.
 
     Args:
-        model: a deep copy; it is changed, and returned.
+        model: a deep copy, or a module whose class no other has; it is changed, and returned.
     """
     for module in list(model.modules()):
         chains = getattr(module, "parametrizations", None)
@@ -106,7 +106,10 @@ def detach_parts(model: nn.Module) -> nn.Module:
             isinstance(chain, parametrize.ParametrizationList) and isinstance(chain[0], Part)
             for chain in chains.values()
         ):
-            own = {name: nn.Parameter(getattr(module, name).clone()) for name in chains}
+            own = {
+                name: nn.Parameter(getattr(module, name).clone(), chain.get_parameter("original").requires_grad)
+                for name, chain in chains.items()
+            }
             del module._modules["parametrizations"]
             module.__class__ = type(module).__bases__[0]
             module._parameters = {**own, **module._parameters}

@@ -1,32 +1,38 @@
-"""Which nets a step trains, where it does not train all: a pure function of (seed, epoch, step), so that a resumed run
-is the same run.
+"""Which nets a step trains: a pure function of (seed, epoch, step), so that a resumed run is the same run.
 
 With many depths, a step on all of them takes long. One on the full net and a few others costs less, and is right on
 average: the mean over sub-nets that are drawn uniformly is an unbiased estimate of the mean over all. Universally
-slimmable networks draw their widths so (Yu and Huang, arXiv 1903.05134, section 3.2).
+slimmable networks draw their widths so (Yu and Huang, arXiv 1903.05134, section 3.2). Some objectives of peers have
+rules of their own.
 """
 
 import torch
 
 from ddnn.data.order import derive_seed
+from ddnn.objectives import Draw
 
+_SANDWICHED = 2  # random nets between the extremes: four a step in all, as in the paper
 _DRAW_STREAM = 2  # sets the seeds of the draws apart from those of the order and of the augmentation
 
 
-def draw_nets(names: tuple[str, ...], count: int | None, seed: int, epoch: int, step: int) -> tuple[str, ...]:
-    """The nets that a step trains: the full net, and sub-nets drawn uniformly without replacement.
+def draw_nets(
+    names: tuple[str, ...], count: int | None, seed: int, epoch: int, step: int, rule: Draw = "full_and_others"
+) -> tuple[str, ...]:
+    """The nets that a step trains, sub-nets drawn uniformly without replacement.
 
     The draw is the same in each process, for it depends on nothing but the arguments.
 
     Args:
         names: of all nets, the full net last.
-        count: how many sub-nets to draw, from 1 to all; None means all.
+        count: how many sub-nets to draw by `full_and_others`, from 1 to all; None means all.
         seed: of the run.
         epoch: counted from 0.
         step: of that epoch, counted from 0.
+        rule: full_and_others draws the full net and sub-nets; sandwich the full net, the smallest and at most two of
+            the others (Yu and Huang, arXiv 1903.05134); extremes is the full net and the smallest; one is any one net.
 
     Returns:
-        Names in the order of `names`, so that the full net is the last.
+        Names in the order of `names`, so that the deepest is the last.
 
     Example:
         >>> names = ("resnet8", "resnet14", "resnet20")
@@ -34,10 +40,29 @@ def draw_nets(names: tuple[str, ...], count: int | None, seed: int, epoch: int, 
         >>> sorted(set(draws))
         [('resnet14', 'resnet20'), ('resnet8', 'resnet20')]
     """
-    *subnets, full = names
-    if count is None or count == len(subnets):
-        return names
-    assert 1 <= count < len(subnets), "the configuration allows no other number"
+    always, others, wanted = _rule(rule, names, count)
+    if wanted == len(others):
+        return tuple(name for name in names if name in always or name in others)
     generator = torch.Generator().manual_seed(derive_seed(seed, epoch, step, _DRAW_STREAM))
-    places = torch.randperm(len(subnets), generator=generator)[:count].sort().values
-    return (*(subnets[place] for place in places.tolist()), full)
+    drawn = {others[place] for place in torch.randperm(len(others), generator=generator)[:wanted].tolist()}
+    return tuple(name for name in names if name in always or name in drawn)
+
+
+def never_drawn(names: tuple[str, ...], rule: Draw) -> tuple[str, ...]:
+    """The nets that no step trains: between the extremes, those in the middle."""
+    return names[1:-1] if rule == "extremes" else ()
+
+
+def _rule(rule: Draw, names: tuple[str, ...], count: int | None) -> tuple[tuple[str, ...], tuple[str, ...], int]:
+    """The nets that are always drawn, those that may be, and how many of those are."""
+    *subnets, full = names
+    match rule:
+        case "full_and_others":
+            assert count is None or 1 <= count <= len(subnets), "the configuration allows no other number"
+            return (full,), tuple(subnets), len(subnets) if count is None else count
+        case "sandwich":
+            return (names[0], full), names[1:-1], min(_SANDWICHED, len(names[1:-1]))
+        case "extremes":
+            return (names[0], full), (), 0
+        case "one":
+            return (), names, 1

@@ -21,17 +21,22 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from ddnn.building import build
+from ddnn.calibration import calibrate
 from ddnn.config import TrainConfig
 from ddnn.data import Data, open_data
+from ddnn.data.order import derive_seed
 from ddnn.devices import pick_device
 from ddnn.errors import DDNNError
 from ddnn.interrupts import Interruptible
 from ddnn.network import DepthDynamicNetwork
-from ddnn.objectives import EKD, Joint, Objective
+from ddnn.objectives import make_objective
 from ddnn.progress import epoch_observers, progress_bars, quiet_lightning, shows_bar
 from ddnn.run_directory import RunDirectory
 from ddnn.storage import write_checkpoint
+from ddnn.subnet_draw import never_drawn
 from ddnn.training_module import DepthDynamicTraining, NonFiniteLossError
+
+_PARTNER_STREAM = 3  # sets the seed of a partner's initial weights apart from all others
 
 
 @dataclass(frozen=True)
@@ -61,11 +66,16 @@ class WholeCheckpoints(TorchCheckpointIO):
         write_checkpoint(Path(path), checkpoint)
 
 
-def train(config: TrainConfig, *, progress: bool = True) -> Run:
+def train(
+    config: TrainConfig, *, network: DepthDynamicNetwork | None = None, data: Data | None = None, progress: bool = True
+) -> Run:
     """Train a network as configured, or go on with the run that `config.resume` names.
 
     Args:
         config: see `TrainConfig`.
+        network: what to train, such as one of `ddnn.from_model`, in place of a fresh one; its nets go before those of
+            the configuration. To resume such a run, give the network again: its weights are replaced.
+        data: what to train on, in place of what the configuration names; it must be that data set.
         progress: show a progress bar (one line an epoch where there is no terminal) on standard error.
 
     Raises:
@@ -85,8 +95,8 @@ def train(config: TrainConfig, *, progress: bool = True) -> Run:
     device = pick_device(config.device)
     if config.precision == "16-mixed" and device.type != "cuda":
         raise DDNNError(f"precision 16-mixed needs CUDA, and the device is {device.type}; use bf16-mixed or 32-true")
-    data = open_data(config, config.seed)
-    network = make_network(config, data)
+    data = open_data(config, config.seed) if data is None else data
+    network, partner = _networks(config, data, network)
     if config.activation_checkpointing:
         network.check_recompute()
     for part in (data.training, data.validation, data.test):
@@ -98,10 +108,12 @@ def train(config: TrainConfig, *, progress: bool = True) -> Run:
     began = time.perf_counter()
     with _ending_well(directory, before):
         observers = [directory.append_metrics, *epoch_observers(config, progress)]
-        module = DepthDynamicTraining(network, make_objective(config), data, config, observers)
+        objective = make_objective(config)
+        module = DepthDynamicTraining(network, objective, data, config, observers, partner)
         checkpoint = directory.fitting_checkpoint(module.state_dict()) if config.resume is not None else None
         with _memory_format(network, config.channels_last):
             _trainer(config, device, directory, progress).fit(module, ckpt_path=checkpoint, weights_only=True)
+        _calibrate(network, never_drawn(network.names, objective.draw), data)
         seconds = time.perf_counter() - began
         network.eval()
         network.save(directory.network)
@@ -144,24 +156,61 @@ def _memory_format(network: DepthDynamicNetwork, channels_last: bool) -> Iterato
 
 def make_network(config: TrainConfig, data: Data) -> DepthDynamicNetwork:
     """The network of a configuration, for the classes and channels of the data."""
-    torch.manual_seed(config.seed)
+    return _fresh(config, data, config.seed)
+
+
+def _networks(
+    config: TrainConfig, data: Data, given: DepthDynamicNetwork | None
+) -> tuple[DepthDynamicNetwork, DepthDynamicNetwork | None]:
+    """What is trained, and its partner, for objectives that have one."""
+    partner = None
+    if config.objective == "cooperative":
+        if given is not None:
+            raise DDNNError("objective cooperative makes its two networks itself; leave network out")
+        partner = _fresh(config, data, derive_seed(config.seed, _PARTNER_STREAM))
+    if given is None:
+        return make_network(config, data), partner
+    if (given.num_classes, given.in_channels) != (data.spec.num_classes, data.spec.channels):
+        raise DDNNError(
+            f"the network has {given.num_classes} classes and {given.in_channels} channels, and {config.data} "
+            f"{data.spec.num_classes} and {data.spec.channels}; give a network for this data"
+        )
+    given.data_spec = data.spec
+    return given, partner
+
+
+def _fresh(config: TrainConfig, data: Data, seed: int) -> DepthDynamicNetwork:
+    torch.manual_seed(seed)
     network = build(
         config.full,
         config.subnet_depths,
         num_classes=data.spec.num_classes,
         in_channels=data.spec.channels,
         weights=config.weights,
+        private_norms=_private_norms(config),
         **config.model_options,
     )
     network.data_spec = data.spec
     return network
 
 
-def make_objective(config: TrainConfig) -> Objective:
-    """The objective of a configuration."""
-    if config.objective == "joint":
-        return Joint(config.label_smoothing)
-    return EKD(config.ekd, config.label_smoothing)
+def _private_norms(config: TrainConfig) -> bool | list[str]:
+    """Which sub-nets have norm weights of their own."""
+    if config.private_norms is not None:
+        return config.private_norms
+    if config.objective != "adn":
+        return False
+    with torch.device("meta"):
+        names = build(config.full, config.subnet_depths, num_classes=2, **config.model_options).names
+    return list(names[:-1][:1])
+
+
+def _calibrate(network: DepthDynamicNetwork, untrained: tuple[str, ...], data: Data) -> None:
+    """Set the running statistics of nets that no step has trained, on training images as they were in the training."""
+    device = next(network.parameters()).device
+    trained = {module for name in network.names if name not in untrained for module in network[name].modules()}
+    for name in untrained:
+        calibrate(network[name], trained, data.training(device))
 
 
 def _trainer(config: TrainConfig, device: torch.device, directory: RunDirectory, progress: bool) -> Trainer:

@@ -20,10 +20,10 @@ from ddnn.data import Data
 from ddnn.errors import DDNNError
 from ddnn.modes import in_mode
 from ddnn.network import DepthDynamicNetwork
-from ddnn.objectives import Objective
+from ddnn.objectives import Draw, Objective
 from ddnn.optimization import make_optimizer, schedule
 from ddnn.progress import EpochObserver
-from ddnn.subnet_draw import draw_nets
+from ddnn.subnet_draw import draw_nets, never_drawn
 from ddnn.training_step import TrainingStep
 
 FINITE_CHECK_STEPS = 50  # reading a number from a GPU waits for it, so the loss is looked at only so often
@@ -44,6 +44,7 @@ class DepthDynamicTraining(LightningModule):
         data: where the images come from.
         config: the optimizer, the schedule and the rest.
         observers: called after each epoch with its number, losses, accuracies and seconds.
+        partner: a second network of the same nets, which objectives that have a partner train too.
     """
 
     def __init__(
@@ -53,16 +54,20 @@ class DepthDynamicTraining(LightningModule):
         data: Data,
         config: TrainConfig,
         observers: Sequence[EpochObserver] = (),
+        partner: DepthDynamicNetwork | None = None,
     ) -> None:
         super().__init__()
         self.network = network
+        self.partner = partner
         self.data = data
         self.config = config
         self.observers = tuple(observers)
+        self.trained = tuple(name for name in network.names if name not in never_drawn(network.names, objective.draw))
         self.validation_accuracy = nn.ModuleDict(
-            {f"net_{name}": MulticlassAccuracy(network.num_classes, average="micro") for name in network.names}
+            {f"net_{name}": MulticlassAccuracy(network.num_classes, average="micro") for name in self.trained}
         )
-        self._step = TrainingStep(network, objective, config.compile, config.activation_checkpointing)
+        self._draw: Draw = objective.draw
+        self._step = TrainingStep(network, objective, config.compile, config.activation_checkpointing, partner)
         self._totals: dict[str, Tensor] = {}
         self._steps_with: Counter[str] = Counter()
         self._batches: Any = None
@@ -89,7 +94,8 @@ class DepthDynamicTraining(LightningModule):
 
     def configure_optimizers(self) -> Any:
         """See `ddnn.optimization`."""
-        optimizer = make_optimizer(self.network, self.config)
+        networks = [self.network] if self.partner is None else [self.network, self.partner]
+        optimizer = make_optimizer(nn.ModuleList(networks), self.config)
         steps = max(1, int(self.trainer.estimated_stepping_batches) // self.config.epochs)
         return [optimizer], [{"scheduler": LambdaLR(optimizer, schedule(self.config, steps)), "interval": "step"}]
 
@@ -105,9 +111,8 @@ class DepthDynamicTraining(LightningModule):
         """The loss of one batch."""
         images, labels = batch
         self._last_images = images
-        names = draw_nets(
-            self.network.names, self.config.subnets_per_step, self.config.seed, self.current_epoch, batch_index
-        )
+        count, seed = self.config.subnets_per_step, self.config.seed
+        names = draw_nets(self.network.names, count, seed, self.current_epoch, batch_index, self._draw)
         epoch = torch.full((), self.current_epoch + batch_index / len(self._batches), device=self.device)
         loss = self._step(images, labels, epoch, names)
         self._add({"loss": loss.total.detach(), **loss.parts})
@@ -144,12 +149,12 @@ class DepthDynamicTraining(LightningModule):
     def validation_step(self, batch: tuple[Tensor, Tensor], _batch_index: int) -> None:
         """Count what each net gets right."""
         images, labels = batch
-        for name, output in self.network.forward_all(images).items():
+        for name, output in self.network.forward_all(images, self.trained).items():
             self._accuracy(name).update(output.logits, labels)
 
     def on_validation_epoch_end(self) -> None:
         """Log each net's accuracy."""
-        for name in self.network.names:
+        for name in self.trained:
             self.log(f"accuracy/{name}", self._accuracy(name), prog_bar=True)
 
     def _accuracy(self, name: str) -> MulticlassAccuracy:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ddnn.network import DepthDynamicNetwork
-from ddnn.objectives import Loss, Objective
+from ddnn.objectives import PARTNER, Loss, Objective
 
 Program = Callable[[Tensor, Tensor, Tensor], Loss]
 
@@ -28,6 +28,7 @@ class TrainingStep:
         objective: what is minimised.
         compile: whether to compile, with one program for each set of nets that is asked for; or torch.compile's mode.
         recompute: activation checkpointing, see `DepthDynamicNetwork.forward_all`.
+        partner: a second network of the same nets, for objectives that have one.
 
     Example:
         >>> import ddnn, torch
@@ -44,8 +45,9 @@ class TrainingStep:
         objective: Objective,
         compile: bool | str = False,
         recompute: bool = False,
+        partner: DepthDynamicNetwork | None = None,
     ) -> None:
-        self._network, self._objective = network, objective
+        self._network, self._objective, self._partner = network, objective, partner
         self._compile, self._recompute = compile, recompute
         self._programs: dict[tuple[str, ...], Program] = {}
 
@@ -63,10 +65,14 @@ class TrainingStep:
         return self._programs[names](images, labels, epoch)
 
     def _program(self, names: tuple[str, ...]) -> Program:
-        network, objective, recompute = self._network, self._objective, self._recompute
+        network, partner, objective, recompute = self._network, self._partner, self._objective, self._recompute
 
         def program(images: Tensor, labels: Tensor, epoch: Tensor) -> Loss:
-            return objective(network.forward_all(images, names, recompute=recompute), labels, epoch)
+            outputs = network.forward_all(images, names, recompute=recompute)
+            if partner is not None:
+                others = partner.forward_all(images, names, recompute=recompute)
+                outputs = {PARTNER + name: output for name, output in others.items()} | outputs
+            return objective(outputs, labels, epoch)
 
         if not self._compile:
             return program

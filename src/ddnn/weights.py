@@ -1,7 +1,8 @@
 """Start from weights that are there: torchvision's, timm's, or a state dict in a file.
 
-Those of the full net are those of all sub-nets, but for what is private to a sub-net (its running statistics), which
-may come from a checkpoint of that sub-net. A head for another number of classes is left fresh, and that is said.
+Those of the full net are those of all sub-nets, but for what is private to a sub-net (its running statistics, and its
+norms' weights if they are private), which may come from a checkpoint of that sub-net. A head for another number of
+classes is left fresh, and that is said.
 """
 
 import pickle
@@ -89,18 +90,19 @@ def load_weights(model: nn.Module, state: State, source: str, head: tuple[str, .
 
 @torch.no_grad()
 def load_private(subnet: nn.Module, full: nn.Module, state: State, source: str) -> None:
-    """Load the buffers that are a sub-net's own, such as running statistics, from a checkpoint of that sub-net.
+    """Load what is a sub-net's own, such as running statistics and private norms, from a checkpoint of that sub-net.
 
     Raises:
         ModelFileError: if one is missing there, or has another shape.
     """
-    shared = {id(buffer) for buffer in full.buffers()}
-    for name, buffer in subnet.named_buffers():
-        if id(buffer) in shared or name not in subnet.state_dict():
+    shared = {id(tensor) for tensor in [*full.parameters(), *full.buffers()]}
+    stored = subnet.state_dict().keys()
+    for name, tensor in [*subnet.named_parameters(), *subnet.named_buffers()]:
+        if id(tensor) in shared or name not in stored:
             continue
-        if name not in state or state[name].shape != buffer.shape:
+        if name not in state or state[name].shape != tensor.shape:
             raise ModelFileError(f"{source} is no state dict of this sub-net: {name} is missing or has another shape")
-        buffer.copy_(state[name])
+        tensor.copy_(state[name])
 
 
 def _is_head(key: str, head: tuple[str, ...]) -> bool:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 import ddnn
 from ddnn import joint_call
 from ddnn.objectives import EKD, Loss
+from ddnn.private_norms import is_norm
 from tests.contract.pairs import PAIRS, Pair
 from tests.contract.timm_pairs import TimmPair
 
@@ -67,10 +68,45 @@ def test_an_extracted_net_is_independent(pair: Pair) -> None:
 @pytest.mark.parametrize("training", [True, False], ids=["train", "eval"])
 def test_forward_all_equals_separate_calls(pair: Pair, training: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(joint_call, "WEIGHTS_PER_VALUE", 0)  # in one call wherever that can be
-    network = pair.build().double().train(training)
+    check_runs_together(pair.build().double().train(training), pair.images().double())
+
+
+@every_pair
+def test_private_norms_run_together_and_survive_saving(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(joint_call, "WEIGHTS_PER_VALUE", 0)
+    network = with_private_norms(pair)
+    full = {id(parameter) for parameter in network[pair.full].parameters()}
+    private = {name: p for name, p in network[pair.subnet].named_parameters() if id(p) not in full}
+    outside = {id(module) for module in network[pair.full].modules()}
+    norms = {name for name, m in network[pair.subnet].named_modules() if is_norm(m) and id(m) not in outside}
+    assert {name.rpartition(".")[0] for name in private} == norms
+    if not norms:  # a VGG without them is the network of the test above
+        return
+    with torch.no_grad():
+        for parameter in private.values():
+            parameter.uniform_(0.5, 1.5)
+    network.save(tmp_path)
+    expected, again = network.tensors(), ddnn.load(tmp_path).tensors()
+    assert again.keys() == expected.keys()
+    assert all(torch.equal(again[name], tensor) for name, tensor in expected.items())
+    check_runs_together(network.double().train(), pair.images().double())
+
+
+def with_private_norms(pair: Pair) -> ddnn.DepthDynamicNetwork:
+    shared = pair.build()
+    full = shared.full, shared.depths[shared.full]
+    network = ddnn.DepthDynamicNetwork(
+        shared.family, full, shared[shared.full], num_classes=7, in_channels=shared.in_channels, options=shared.options
+    )
+    network.add_subnet(pair.subnet, shared.depths[pair.subnet], private_norms=True)
+    return network
+
+
+def check_runs_together(network: ddnn.DepthDynamicNetwork, images: Tensor) -> None:
     alone = {name: network.extract(name) for name in network.names}
     one_by_one = deepcopy(network)
-    images = pair.images().double()
 
     outputs = network.forward_all(images)
     sum(output.logits.square().mean() for output in outputs.values()).backward()

@@ -29,6 +29,8 @@ from ddnn.errors import DDNNError
         (TrainConfig, {"optimizer": "adam"}, "optimizer must be sgd or adamw, not 'adam'"),
         (TrainConfig, {"epochs": None}, "epochs must be an integer, not None"),
         (TrainConfig, {"lr": "1e-3"}, "lr must be a number, not '1e-3'"),
+        (TrainConfig, {"milestones": 0.5}, r"milestones must be a list of numbers, not 0\.5"),
+        (TrainConfig, {"milestones": [0.5, "x"]}, "milestones must be a list of numbers"),
         (TrainConfig, {"subnets": {"tiny": 3}}, "a list of texts, a mapping to lists of integers or text, not"),
         (TrainConfig, {"subnets": {"tiny": [1, 1.5, 1]}}, "subnets must be"),
         (TrainConfig, {"subnets": ["resnet8", 14]}, "subnets must be"),
@@ -46,6 +48,18 @@ from ddnn.errors import DDNNError
 def test_values_of_another_type_are_refused(kind: type, values: dict[str, Any], message: str) -> None:
     with pytest.raises(DDNNError, match=message):
         from_fields(kind, values)
+
+
+@pytest.mark.parametrize("milestones", [[0.75, 0.5], [0.5, 0.5], [0.0, 0.5], [0.5, 1.0], [60, 120], [float("nan")]])
+def test_milestones_are_ascending_shares_of_the_epochs(milestones: list[float]) -> None:
+    with pytest.raises(DDNNError, match=r"^milestones must be shares of the epochs, ascending"):
+        TrainConfig(milestones=milestones)
+
+
+@pytest.mark.parametrize("gamma", [0.0, 1.0, -0.1, float("nan")])
+def test_gamma_is_between_0_and_1(gamma: float) -> None:
+    with pytest.raises(DDNNError, match=r"^gamma must be in \(0, 1\), not"):
+        TrainConfig(gamma=gamma)
 
 
 def test_an_integer_is_a_number_a_tuple_a_list_and_a_path_a_text() -> None:

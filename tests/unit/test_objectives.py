@@ -1,15 +1,26 @@
 """The objectives against the formula of the design, written out."""
 
 from dataclasses import replace
+from typing import Any, get_args, get_type_hints
 
 import pytest
 import torch
 from torch.nn import functional
 
-from ddnn.config import EKDConfig
+from ddnn.config import EKDConfig, TrainConfig
 from ddnn.distillation import attention_map
 from ddnn.errors import DDNNError
-from ddnn.objectives import EKD, Joint, Objective
+from ddnn.objectives import (
+    EKD,
+    PARTNER,
+    AdaptiveDepth,
+    Cooperative,
+    Inplace,
+    Joint,
+    Objective,
+    Sampled,
+    make_objective,
+)
 from ddnn.shared_prefix import Output
 
 LABELS = torch.tensor([0, 2, 1, 1])
@@ -131,3 +142,73 @@ def test_a_full_net_alone_has_its_cross_entropy(outputs: dict[str, Output]) -> N
 def test_refuses_what_makes_no_sense(wrong: dict[str, float]) -> None:
     with pytest.raises(DDNNError, match=next(iter(wrong))):
         EKDConfig(**wrong)  # type: ignore[arg-type]
+
+
+def entropies(outputs: dict[str, Output]) -> dict[str, float]:
+    return {name: functional.cross_entropy(output.logits, LABELS).item() for name, output in outputs.items()}
+
+
+def divergence(teacher: Output, student: Output) -> float:
+    p, q = teacher.logits.softmax(1), student.logits.softmax(1)
+    return (p * (p / q).log()).sum(1).mean().item()
+
+
+def test_loss_weights_go_before_all_that_a_net_adds(outputs: dict[str, Output]) -> None:
+    ce = entropies(outputs)
+    weights = {"small": 2.0, "full": 3.0}
+    expected = 3 * ce["full"] + 2 * ce["small"] + ce["middle"] / 2
+    assert Joint(loss_weights=weights)(outputs, LABELS).total.item() == pytest.approx(expected, rel=1e-6)
+    kl = {name: divergence(outputs["full"], outputs[name]) for name in ("small", "middle")}
+    expected += 0.7 * (2 * kl["small"] + kl["middle"] / 2)
+    config = EKDConfig(alpha=0.7, beta=0, temperature=1.0)
+    assert EKD(config, loss_weights=weights)(outputs, LABELS).total.item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_inplace_teaches_sub_nets_by_the_posterior_alone(outputs: dict[str, Output]) -> None:
+    expected = entropies(outputs)["full"] + sum(
+        divergence(outputs["full"], outputs[name]) for name in ("small", "middle")
+    )
+    loss = Inplace()(outputs, LABELS)
+    assert loss.total.item() == pytest.approx(expected, rel=1e-5)
+    assert set(loss.parts) == {"ce/full", "kl/small", "kl/middle"}
+
+
+def test_adaptive_depth_is_half_and_half(outputs: dict[str, Output]) -> None:
+    pair = {"small": outputs["small"], "full": outputs["full"]}
+    expected = (entropies(pair)["full"] + divergence(pair["full"], pair["small"])) / 2
+    assert AdaptiveDepth()(pair, LABELS).total.item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_sampled_is_the_cross_entropy_of_the_one_net(outputs: dict[str, Output]) -> None:
+    one = {"middle": outputs["middle"]}
+    assert Sampled()(one, LABELS).total.item() == pytest.approx(entropies(one)["middle"], rel=1e-6)
+
+
+def test_cooperative_networks_teach_each_other_and_their_sub_nets(outputs: dict[str, Output]) -> None:
+    generator = torch.Generator().manual_seed(1)
+    logits = {name: torch.randn(4, 3, generator=generator, requires_grad=True) for name in outputs}
+    partner = {name: Output(value, ()) for name, value in logits.items()}
+
+    def one(own: dict[str, Output], other: dict[str, Output]) -> float:
+        ce = entropies(own)
+        taught = [ce[name] + divergence(own["full"], own[name]) for name in ("small", "middle")]
+        return ce["full"] + divergence(other["full"], own["full"]) + sum(taught) / 2
+
+    loss = Cooperative()({PARTNER + name: output for name, output in partner.items()} | outputs, LABELS)
+    assert loss.total.item() == pytest.approx(one(outputs, partner) + one(partner, outputs), rel=1e-5)
+
+
+@pytest.mark.parametrize("objective", [Inplace(), AdaptiveDepth(), EKD(EKDConfig(alpha=2, beta=2))])
+def test_no_objective_with_a_teacher_lets_the_full_net_learn_from_its_sub_nets(
+    outputs: dict[str, Output], objective: Objective
+) -> None:
+    objective(outputs, LABELS).total.backward()
+    gradient = outputs["full"].logits.grad
+    assert gradient is not None
+    own = torch.autograd.grad(functional.cross_entropy(outputs["full"].logits, LABELS), outputs["full"].logits)[0]
+    torch.testing.assert_close(gradient, own / 2 if isinstance(objective, AdaptiveDepth) else own)
+
+
+@pytest.mark.parametrize("name", get_args(get_type_hints(TrainConfig)["objective"]))
+def test_every_objective_of_the_configuration_can_be_made(name: Any) -> None:
+    assert isinstance(make_objective(TrainConfig(objective=name)), Objective)

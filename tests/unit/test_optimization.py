@@ -46,3 +46,24 @@ def test_cosine_with_warm_up() -> None:
 def test_steps() -> None:
     factor = schedule(TrainConfig(epochs=8, warmup_epochs=0, schedule="step"), steps_per_epoch=10)
     assert [factor(step) for step in (0, 39, 40, 59, 60, 79)] == pytest.approx([1, 1, 0.1, 0.1, 0.01, 0.01])
+
+
+@pytest.mark.parametrize(("milestones", "gamma"), [([0.3, 0.6, 0.8], 0.2), ([0.25], 0.5), ([], 0.1)])
+def test_milestones_are_those_of_torch(milestones: list[float], gamma: float) -> None:
+    epochs, steps_per_epoch = 20, 7
+    config = TrainConfig(epochs=epochs, warmup_epochs=0, schedule="step", milestones=milestones, gamma=gamma, lr=0.4)
+    factor = schedule(config, steps_per_epoch)
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=config.peak_lr)
+    in_epochs = [round(share * epochs) for share in milestones]
+    reference = torch.optim.lr_scheduler.MultiStepLR(optimizer, in_epochs, gamma)
+    for epoch in range(epochs):
+        for step in range(epoch * steps_per_epoch, (epoch + 1) * steps_per_epoch):
+            assert config.peak_lr * factor(step) == pytest.approx(reference.get_last_lr()[0])
+        optimizer.step()
+        reference.step()
+
+
+def test_a_milestone_during_the_warm_up_shows_after_it() -> None:
+    config = TrainConfig(epochs=10, warmup_epochs=2, schedule="step", milestones=[0.1, 0.5], gamma=0.3)
+    factor = schedule(config, steps_per_epoch=10)
+    assert [factor(step) for step in (0, 19, 20, 49, 50)] == pytest.approx([1 / 21, 20 / 21, 0.3, 0.3, 0.09])

@@ -1,5 +1,6 @@
 from collections import Counter
 from itertools import combinations
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -7,7 +8,7 @@ from hypothesis import strategies as st
 
 from ddnn.config import TrainConfig
 from ddnn.errors import DDNNError
-from ddnn.subnet_draw import draw_nets
+from ddnn.subnet_draw import draw_nets, never_drawn
 
 NAMES = ("a", "b", "c", "d", "full")
 
@@ -65,3 +66,28 @@ def test_the_configuration_refuses_to_compile_too_many_programs() -> None:
     TrainConfig(subnets=subnets, subnets_per_step=3)
     with pytest.raises(DDNNError, match="35 sets of 3 out of 7"):
         TrainConfig(subnets=subnets, subnets_per_step=3, compile="reduce-overhead")
+
+
+def test_the_sandwich_has_the_extremes_and_two_others() -> None:
+    draws = Counter(draw_nets(NAMES, None, 0, 0, step, "sandwich") for step in range(600))
+    assert set(draws) == {("a", *pair, "full") for pair in combinations("bcd", 2)}
+    assert min(draws.values()) > 150
+    assert draw_nets(("a", "b", "full"), None, 0, 0, 0, "sandwich") == ("a", "b", "full")
+    assert draw_nets(("a", "full"), None, 0, 0, 0, "sandwich") == ("a", "full")
+
+
+def test_one_draws_each_net_equally_often() -> None:
+    draws = Counter(draw_nets(NAMES, None, 0, 0, step, "one") for step in range(2000))
+    assert set(draws) == {(name,) for name in NAMES}
+    assert min(draws.values()) > 320
+
+
+def test_extremes_leave_the_middle_untrained() -> None:
+    assert draw_nets(NAMES, None, 0, 0, 0, "extremes") == ("a", "full")
+    assert never_drawn(NAMES, "extremes") == ("b", "c", "d")
+    assert never_drawn(NAMES, "one") == never_drawn(("a", "full"), "extremes") == ()
+
+
+@pytest.mark.parametrize("rule", ["full_and_others", "sandwich", "extremes", "one"])
+def test_a_network_of_one_net_trains_that_net(rule: Any) -> None:
+    assert draw_nets(("full",), None, 0, 0, 0, rule) == ("full",)

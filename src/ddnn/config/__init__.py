@@ -5,12 +5,16 @@ not when they are used ten minutes later.
 """
 
 from ddnn.config.commands import EvaluateConfig, ExtractConfig, FamiliesConfig, PredictConfig
+from ddnn.config.compare import METHODS, OWN_KEYS, CompareConfig
 from ddnn.config.data import AugmentConfig, DataConfig
 from ddnn.config.fields import described, from_fields, unknown_keys
 from ddnn.config.train import EKDConfig, TrainConfig
 
 __all__ = [
+    "METHODS",
+    "OWN_KEYS",
     "AugmentConfig",
+    "CompareConfig",
     "DataConfig",
     "EKDConfig",
     "EvaluateConfig",

@@ -1,11 +1,13 @@
 """A training run: the network, the objective, the optimizer, and how fast and on what it runs."""
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 from math import comb
 from typing import Any, Literal
 
 from ddnn.config.data import DataConfig
 from ddnn.config.fields import check, check_types
+from ddnn.errors import near
 
 LARGEST_NUMBER_OF_PROGRAMS = 16  # each takes a minute or so to compile
 
@@ -58,14 +60,23 @@ class TrainConfig(DataConfig):
         model_options: the family's own options, such as {"stem": "small"}.
         weights: what the full net starts from: a state dict (.safetensors, or .pt with tensors alone), the name of
             torchvision's weights, such as IMAGENET1K_V1, or timm/NAME; or a mapping from names of nets to those.
-        objective: ekd, or joint (cross-entropy on every net, no distillation).
+        private_norms: sub-nets with norm weights of their own past the common prefix: true for all, or their names;
+            None means none, and with the objective adn the smallest.
+        objective: ekd; joint, which is cross-entropy on every net without distillation; or what a peer minimises:
+            inplace (universally slimmable networks), adn (adaptive depth networks), sampled (once-for-all) or
+            cooperative (two networks that teach each other). `ddnn.objectives` has the formulas.
         ekd: options of the objective ekd.
+        loss_weights: weights of the losses of nets by their names, for ekd and joint; where none is given, the full
+            net has 1, and each sub-net 1 over their number.
         epochs: passes over the training images.
         optimizer: sgd (with Nesterov momentum) or adamw.
         lr: peak learning rate; None means 0.1 for sgd, more in proportion for batches above 128, 0.001 for adamw.
         momentum: of sgd.
         weight_decay: of all weights but norms and biases.
-        schedule: cosine to zero, or step: a tenth after half and again after three quarters of the epochs.
+        schedule: cosine to zero, or step: the learning rate drops at the milestones.
+        milestones: of the schedule step: shares of the epochs, ascending, in (0, 1); 0.3 of 200 is after 60 epochs.
+            Empty, it keeps the learning rate.
+        gamma: of the schedule step: the factor on the learning rate at each milestone.
         warmup_epochs: the learning rate grows from 0 over so many epochs.
         label_smoothing: share of the label spread over all classes.
         clip: largest norm of the gradient; None does not clip.
@@ -87,14 +98,18 @@ class TrainConfig(DataConfig):
     subnets_per_step: int | None = None
     model_options: dict[str, Any] = field(default_factory=dict)
     weights: str | dict[str, str] | None = None
-    objective: Literal["ekd", "joint"] = "ekd"
+    private_norms: bool | list[str] | None = None
+    objective: Literal["ekd", "joint", "inplace", "adn", "sampled", "cooperative"] = "ekd"
     ekd: EKDConfig = field(default_factory=EKDConfig)
+    loss_weights: dict[str, float] | None = None
     epochs: int = 20
     optimizer: Literal["sgd", "adamw"] = "sgd"
     lr: float | None = None
     momentum: float = 0.9
     weight_decay: float = 5e-4
     schedule: Literal["cosine", "step"] = "cosine"
+    milestones: list[float] = field(default_factory=lambda: [0.5, 0.75])
+    gamma: float = 0.1
     warmup_epochs: float = 1.0
     label_smoothing: float = 0.0
     clip: float | None = None
@@ -124,16 +139,35 @@ class TrainConfig(DataConfig):
         check(self.lr is None or self.lr > 0, f"lr must be above 0, not {self.lr}")
         check(0 <= self.momentum < 1, f"momentum must be in [0, 1), not {self.momentum}")
         check(self.weight_decay >= 0, f"weight_decay must be 0 or more, not {self.weight_decay}")
+        check(
+            all(before < after for before, after in pairwise([0.0, *self.milestones, 1.0])),
+            "milestones must be shares of the epochs, ascending and above 0 and below 1, such as [0.5, 0.75], not "
+            f"{self.milestones}",
+        )
+        check(0 < self.gamma < 1, f"gamma must be in (0, 1), not {self.gamma}")
         check(self.warmup_epochs >= 0, f"warmup_epochs must be 0 or more, not {self.warmup_epochs}")
         check(0 <= self.label_smoothing < 1, f"label_smoothing must be in [0, 1), not {self.label_smoothing}")
         check(self.clip is None or self.clip > 0, f"clip must be above 0, not {self.clip}")
         check(0 <= self.seed < 2**32, f"seed must be in [0, 2^32), not {self.seed}")
+        self._check_objective()
         taken = sorted({"full", "subnets", "num_classes", "in_channels", "weights"} & set(self.model_options))
         check(
             not taken,
             f"{', '.join(taken)} cannot be among the model_options: full, subnets and weights are keys of their own, "
             "num_classes and in_channels follow from the data",
         )
+
+    def _check_objective(self) -> None:
+        own = self.objective in ("ekd", "joint")
+        for key, value in (("subnets_per_step", self.subnets_per_step), ("loss_weights", self.loss_weights)):
+            check(
+                own or value is None,
+                f"{key} goes with the objectives ekd and joint; {self.objective} has a rule of its own: leave it out",
+            )
+        for name, weight in (self.loss_weights or {}).items():
+            names = [self.full, *self.subnet_depths]
+            check(name in names, f"loss_weights names {name!r}, which is no net here; {near(name, names)}")
+            check(weight >= 0, f"the loss weight of {name} must be 0 or more, not {weight}")
 
     def _check_subnets_per_step(self, drawn: int) -> None:
         count = len(self.subnet_depths)

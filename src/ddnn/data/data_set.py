@@ -1,6 +1,7 @@
 """From a configuration to loaders: which pipeline, which images in which split, prepared for which network."""
 
 from collections.abc import Iterator
+from copy import copy
 from functools import cached_property
 from typing import Protocol
 
@@ -92,6 +93,17 @@ class Data:
         else:
             mean, std = (sum(IMAGENET_MEAN) / 3,), (sum(IMAGENET_STD) / 3,)
         return DataSpec(self.channels, self.size, mean, std, self._source.class_names)
+
+    @property
+    def num_classes(self) -> int:
+        """Of the labels; unlike `spec`, it is known without decoding an image."""
+        return len(self._source.class_names)
+
+    def reseeded(self, seed: int) -> "Data":
+        """The same images, decoded once for both, with another order and augmentation."""
+        other = copy(self)
+        other._seed = seed
+        return other
 
     def training(self, device: torch.device | str, *, shard: tuple[int, int] = (0, 1)) -> Loader:
         """Training images, shuffled and augmented.

@@ -1,0 +1,126 @@
+"""Compare methods: the one function that plans the runs, makes those that are missing, and reports on all."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+
+from ddnn.building import build
+from ddnn.comparison.experiment import Experiment, conditions
+from ddnn.comparison.methods import Task, config_of, plan, tasks_of
+from ddnn.comparison.pool import run_all
+from ddnn.comparison.progress import watching
+from ddnn.comparison.report import write_report
+from ddnn.comparison.summary import MethodRun, NetFacts, summarise
+from ddnn.config import CompareConfig
+from ddnn.data import Data, open_data
+from ddnn.devices import describe_device, pick_device
+from ddnn.errors import DDNNError
+from ddnn.objectives import make_objective
+from ddnn.profiling import cost
+from ddnn.subnet_draw import never_drawn
+
+
+def compare(config: CompareConfig, *, command: str = "ddnn.compare", progress: bool = True) -> dict[str, Any]:
+    """Train the nets of one network by several methods, over seeds, and report how they differ.
+
+    Runs that are complete in the results folder are not run again, and one that was cut short goes on from its last
+    whole epoch.
+
+    Args:
+        config: see `CompareConfig`.
+        command: how to reproduce it, for the report.
+        progress: show a bar (one line a run where there is no terminal) on standard error.
+
+    Returns:
+        The summary, which is in the results folder too, as summary.json, table.csv, accuracy_over_macs.png and
+        report.html. Its format is in `ddnn.comparison.summary.summarise`.
+
+    Raises:
+        DDNNError: if the configuration or the data cannot be, the results folder holds another comparison, or runs
+            failed: those that did not are kept, and the same call goes on.
+        KeyboardInterrupt: for Ctrl-C, with a message.
+
+    Example:
+        >>> from ddnn import CompareConfig, TrainConfig, compare
+        >>> train = TrainConfig(full="resnet14", subnets="resnet8", epochs=1, train_images=256)
+        >>> folder = getfixture("tmp_path") / "results"
+        >>> summary = compare(CompareConfig("alone,ekd", "0", str(folder), train=train), progress=False)
+        >>> sorted(summary["methods"]["ekd"])
+        ['resnet14', 'resnet8']
+    """
+    data = open_data(config.train, seed=0)
+    nets = _facts(config, data)
+    depths = {name: facts.depth for name, facts in nets.items()}
+    experiment = Experiment.open(config)
+    tasks = plan(config, list(nets))
+    missing = [task for task in tasks if experiment.scores(task) is None]
+    failed: Mapping[Task, str] = {}
+    if missing:
+        try:
+            with watching(missing, config, experiment, progress) as watch:
+                failed = run_all(missing, depths, config, experiment, watch)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt("interrupted; the same command goes on, with what is complete kept") from None
+    runs = [run for method in config.method_list for run in _method_runs(method, config, experiment, list(nets))]
+    if not runs:
+        raise DDNNError(_failure(failed))
+    summary = summarise(
+        runs,
+        nets,
+        experiment=experiment.path.resolve().name,
+        command=command,
+        device=describe_device(pick_device(config.train.device)),
+        split=config.score,
+        config=conditions(config),
+    )
+    write_report(experiment.path, summary)
+    if failed:
+        raise DDNNError(f"{_failure(failed)}; the report in {experiment.path} is of what is complete")
+    return summary
+
+
+def _facts(config: CompareConfig, data: Data) -> dict[str, NetFacts]:
+    """The nets of the comparison, shallow to deep, without making a weight."""
+    train = config.train
+    with torch.device("meta"):
+        network = build(
+            train.full,
+            train.subnet_depths,
+            num_classes=data.num_classes,
+            in_channels=data.channels,
+            **train.model_options,
+        )
+    costs = {name: cost(network[name], (data.channels, *data.size)) for name in network.names}
+    return {name: NetFacts(network.depths[name], costs[name].parameters, costs[name].macs) for name in network.names}
+
+
+def _method_runs(method: str, config: CompareConfig, experiment: Experiment, names: Sequence[str]) -> list[MethodRun]:
+    """What a method gave, for each seed for which all its runs are complete."""
+    found = []
+    for seed in config.seed_list:
+        tasks = tasks_of(method, seed, names)
+        parts = [part for task in tasks if (part := experiment.scores(task)) is not None]
+        if len(parts) < len(tasks):
+            continue
+        scores = {name: score for part in parts for name, score in part.scores.items()}
+        peaks = [part.peak_memory_mb for part in parts if part.peak_memory_mb is not None]
+        objective = make_objective(config_of(tasks[-1], config))
+        untrained = never_drawn(tuple(names), objective.draw) if tasks[-1].net is None else ()
+        found.append(
+            MethodRun(
+                method,
+                seed,
+                {name: scores[name] for name in names},
+                sum(part.seconds for part in parts),
+                max(peaks, default=None),
+                untrained,
+            )
+        )
+    return found
+
+
+def _failure(failed: Mapping[Task, str]) -> str:
+    first, reason = next(iter(failed.items()))
+    others = f" (and {len(failed) - 1} more runs failed)" if len(failed) > 1 else ""
+    return f"{first}: {reason}{others}"

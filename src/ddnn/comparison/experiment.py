@@ -1,0 +1,134 @@
+"""What a comparison leaves behind, and where: the one place that knows the layout.
+
+EXPERIMENT/experiment.yaml                        what all runs have in common
+EXPERIMENT/runs/METHOD/[NET/]seedN/               run directories of `ddnn train`
+EXPERIMENT/runs/METHOD/[NET/]seedN/scores.json    what its nets scored; a run that has it is complete
+EXPERIMENT/summary.json, table.csv, …             the report, see `ddnn.comparison.report`
+"""
+
+import dataclasses
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ddnn.comparison.methods import Task
+from ddnn.config import OWN_KEYS, CompareConfig
+from ddnn.errors import DDNNError, ModelFileError
+from ddnn.evaluation import Score
+from ddnn.run_directory import RunDirectory
+from ddnn.storage import write_text
+
+_FREE_KEYS = ("methods", "seeds", "output", "jobs")  # may change from one call to the next: runs are added
+_FREE_TRAIN_KEYS = (*OWN_KEYS, "device", "workers")
+
+
+@dataclass(frozen=True)
+class RunScores:
+    """What one run gave.
+
+    Args:
+        scores: of each of its nets.
+        seconds: of training, over all calls that it took; after a kill, without what was lost.
+        peak_memory_mb: None where it cannot be measured.
+    """
+
+    scores: dict[str, Score]
+    seconds: float
+    peak_memory_mb: float | None
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """The results folder of a comparison."""
+
+    path: Path
+
+    @classmethod
+    def open(cls, config: CompareConfig) -> "Experiment":
+        """The folder of a comparison, made if it is not there.
+
+        Raises:
+            DDNNError: if it holds something else, or a comparison under other conditions.
+        """
+        data = Path(config.train.data.rpartition(":")[2]).name
+        path = Path(config.output or Path("results", f"{config.train.full.replace('/', '-')}-{data}"))
+        experiment = cls(path)
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            experiment._check(config)
+            return experiment
+        path.mkdir(parents=True, exist_ok=True)
+        write_text(experiment.conditions_file, yaml.safe_dump(conditions(config), sort_keys=False))
+        return experiment
+
+    @property
+    def conditions_file(self) -> Path:
+        """What all runs have in common."""
+        return self.path / "experiment.yaml"
+
+    def run_directory(self, task: Task) -> RunDirectory:
+        """The run directory of a task."""
+        return RunDirectory(self.path / task.path)
+
+    def scores(self, task: Task) -> RunScores | None:
+        """What the run of a task gave; None if it is not complete.
+
+        Raises:
+            ModelFileError: if the file is damaged.
+        """
+        file = self.run_directory(task).path / "scores.json"
+        if not file.is_file():
+            return None
+        try:
+            found = json.loads(file.read_text())
+            scores = {
+                name: Score(**{**score, "interval": tuple(score["interval"])})
+                for name, score in found["scores"].items()
+            }
+            return RunScores(scores, float(found["seconds"]), found["peak_memory_mb"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise ModelFileError(f"{file} is damaged ({error!r}); delete {file.parent} to run it again") from None
+
+    def complete(self, task: Task, scores: RunScores) -> None:
+        """Write what the run of a task gave; its checkpoints, which nobody needs any more, go."""
+        directory = self.run_directory(task)
+        write_text(directory.path / "scores.json", json.dumps(dataclasses.asdict(scores), indent=2) + "\n")
+        shutil.rmtree(directory.checkpoints, ignore_errors=True)
+
+    def resumable(self, task: Task) -> bool:
+        """Whether the run of a task was begun and can go on; what cannot, for no epoch was complete, is removed."""
+        directory = self.run_directory(task)
+        if directory.last_checkpoint.is_file():
+            return True
+        shutil.rmtree(directory.path, ignore_errors=True)
+        return False
+
+    def _check(self, config: CompareConfig) -> None:
+        if not self.conditions_file.is_file():
+            raise DDNNError(f"{self.path} exists already and is no comparison; give another --output")
+        try:
+            there = yaml.safe_load(self.conditions_file.read_text())
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise ModelFileError(f"{self.conditions_file} is damaged: {' '.join(str(error).split())}") from None
+        here = conditions(config)
+        there = there if isinstance(there, dict) else {}
+        differing = [
+            f"{key} {there.get(key, 'not known')} there and {here.get(key, 'not known')} here"
+            for key in here | there
+            if here.get(key) != there.get(key)
+        ]
+        if differing:
+            raise DDNNError(
+                f"{self.path} is another comparison, with {'; '.join(differing[:5])}; give another --output, or the "
+                "same keys"
+            )
+
+
+def conditions(config: CompareConfig) -> dict[str, Any]:
+    """What all runs of a comparison have in common, with names as in YAML; methods and seeds may be added later."""
+    own = {key: value for key, value in dataclasses.asdict(config).items() if key not in (*_FREE_KEYS, "train")}
+    train = {key: value for key, value in dataclasses.asdict(config.train).items() if key not in _FREE_TRAIN_KEYS}
+    return json.loads(json.dumps(own | train))

@@ -1,0 +1,108 @@
+"""One process of a comparison: it takes one run after the other, on the device that it was given."""
+
+import os
+import signal
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from multiprocessing.queues import Queue
+
+import torch
+
+from ddnn.building import load
+from ddnn.comparison.experiment import Experiment, RunScores
+from ddnn.comparison.methods import Task, config_of, cut_out, needed_by, pruned
+from ddnn.config import CompareConfig, TrainConfig
+from ddnn.data import Data, Loader, open_data
+from ddnn.devices import pick_device
+from ddnn.errors import DataError
+from ddnn.evaluation import evaluate
+from ddnn.families import Depth
+from ddnn.network import DepthDynamicNetwork
+from ddnn.peak_memory import peak_memory_mb, reset_peak_memory
+from ddnn.training import make_network, train
+
+
+@dataclass(frozen=True)
+class Slot:
+    """Where a worker runs.
+
+    Args:
+        threads: of the CPU.
+        gpu: number of the GPU, on machines that have some; None runs on whatever the configuration says.
+    """
+
+    threads: int
+    gpu: int | None = None
+
+
+class Worker:
+    """Runs tasks of one comparison.
+
+    Args:
+        config: of the comparison.
+        experiment: its results folder.
+    """
+
+    def __init__(self, config: CompareConfig, experiment: Experiment) -> None:
+        self._config, self._experiment = config, experiment
+        self._data = open_data(config.train, seed=0)  # decoded once, for all runs of this process
+
+    def run(self, task: Task, depths: Mapping[str, Depth]) -> None:
+        """Train and score what a task asks for, and write that down; a run that was begun goes on.
+
+        Args:
+            task: which run.
+            depths: of all nets of the comparison, the full net last.
+        """
+        config, data = config_of(task, self._config), self._data.reseeded(task.seed)
+        device = pick_device(config.device)
+        directory = self._experiment.run_directory(task)
+        reset_peak_memory(device)
+        network = self._network(task, config, data, depths)
+        if self._experiment.resumable(task):
+            config = TrainConfig(resume=str(directory.path))
+        else:
+            config = replace(config, output=str(directory.path))
+        trained = train(config, network=network, data=data, progress=False).network
+        seconds = sum(float(row["seconds"]) for row in directory.read_metrics())
+        scores = evaluate(trained.to(device), self._images(data, device))
+        self._experiment.complete(task, RunScores(scores, seconds, peak_memory_mb(device)))
+
+    def _network(
+        self, task: Task, config: TrainConfig, data: Data, depths: Mapping[str, Depth]
+    ) -> DepthDynamicNetwork | None:
+        """What the run starts from; None leaves it to the configuration."""
+        if task.net is None:
+            return None
+        needed = needed_by(task, tuple(depths))
+        if needed is None:
+            return cut_out(make_network(replace(self._config.train, seed=task.seed), data), task.net)
+        device = pick_device(config.device)
+        full = load(self._experiment.run_directory(needed).path).to(device)
+        return pruned(full, task.net, depths[task.net], data.training(device))
+
+    def _images(self, data: Data, device: torch.device) -> Loader:
+        images = data.test(device) if self._config.score == "test" else data.validation(device)
+        if images is None:
+            raise DataError("score validation needs images that are held out; give a validation above 0")
+        return images
+
+
+_worker: Worker | None = None
+
+
+def start(config: CompareConfig, experiment: Experiment, slots: "Queue[Slot]") -> None:
+    """Make this process a worker, on the next free slot. Ctrl-C is the business of the process that started it."""
+    global _worker
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    slot = slots.get()
+    torch.set_num_threads(slot.threads)
+    if slot.gpu is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = str(slot.gpu)  # nothing has used CUDA yet
+    _worker = Worker(config, experiment)
+
+
+def run(task: Task, depths: Mapping[str, Depth]) -> None:
+    """Run a task in this worker; see `Worker.run`."""
+    assert _worker is not None
+    _worker.run(task, depths)

@@ -1,0 +1,88 @@
+"""What every objective is: a function from the outputs of the nets that a step trains to a loss."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import ClassVar, Literal, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ddnn.shared_prefix import Output
+
+Draw = Literal["full_and_others", "sandwich", "extremes", "one"]
+"""Which nets a step trains; `ddnn.subnet_draw` says what each means."""
+
+
+class Loss(NamedTuple):
+    """A loss and what it is made of.
+
+    Args:
+        total: what is minimised, a scalar.
+        parts: each part as it is before weighting, detached: `ce/NAME`, `kl/NAME`, `attention/NAME`.
+    """
+
+    total: Tensor
+    parts: dict[str, Tensor]
+
+
+class Objective(ABC):
+    """Maps the outputs of all nets and the labels to a loss. Objectives hold no parameters.
+
+    Attributes:
+        draw: which nets a step trains.
+        has_partner: whether a second network of the same nets is trained beside the first; its outputs come first,
+            under the names `PARTNER + NAME`.
+    """
+
+    draw: ClassVar[Draw] = "full_and_others"
+    has_partner: ClassVar[bool] = False
+
+    @abstractmethod
+    def __call__(self, outputs: Mapping[str, Output], labels: Tensor, epoch: float | Tensor = 0.0) -> Loss:
+        """The loss of one batch.
+
+        Args:
+            outputs: of the nets that are trained, the full net last, as `forward_all` gives them.
+            labels: class numbers, (batch,).
+            epoch: epochs trained so far, with the fraction of this one. A scalar tensor where the call is compiled,
+                for each new number would be compiled anew.
+        """
+
+
+PARTNER = "partner/"
+
+
+def cross_entropies(outputs: Mapping[str, Output], labels: Tensor, label_smoothing: float) -> dict[str, Tensor]:
+    """CE(y, z) of each net, under `ce/NAME`."""
+    return {
+        f"ce/{name}": functional.cross_entropy(output.logits, labels, label_smoothing=label_smoothing)
+        for name, output in outputs.items()
+    }
+
+
+def in_single(logits: Tensor) -> Tensor:
+    """Logits in single precision at least: in bfloat16, in which autocast leaves them on a CPU, the small difference of
+    two log-posteriors would be mostly rounding."""
+    return logits.to(torch.promote_types(logits.dtype, torch.float32))
+
+
+def weighted(parts: Mapping[str, Tensor], weights: Mapping[str, float] | None, like: Tensor) -> Tensor:
+    """The sum of the parts of sub-nets, each with the weight of its net; zero if there are none.
+
+    Args:
+        parts: under `KIND/NAME`.
+        weights: by the names of nets; None means the mean, and so does a name that is missing: one over the number
+            of sub-nets.
+        like: a scalar of the type and on the device of the result.
+    """
+    if not parts:
+        return torch.zeros_like(like)
+    share = 1 / len(parts)
+    own = [(weights or {}).get(key.partition("/")[2], share) for key in parts]
+    return torch.stack([weight * part for weight, part in zip(own, parts.values(), strict=True)]).sum()
+
+
+def detached(parts: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The parts, for looking at."""
+    return {name: part.detach() for name, part in parts.items()}
