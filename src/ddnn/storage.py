@@ -121,9 +121,14 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file by way of a temporary one."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file by way of a temporary one."""
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        partial.write_text(text)
+        partial.write_bytes(content)
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)

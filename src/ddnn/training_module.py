@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 from torchmetrics.classification import MulticlassAccuracy
 
+from ddnn.averaged_teacher import AveragedTeacher
 from ddnn.config import TrainConfig
 from ddnn.data import Data
 from ddnn.errors import DDNNError
@@ -67,7 +68,11 @@ class DepthDynamicTraining(LightningModule):
             {f"net_{name}": MulticlassAccuracy(network.num_classes, average="micro") for name in self.trained}
         )
         self._draw: Draw = objective.draw
-        self._step = TrainingStep(network, objective, config.compile, config.activation_checkpointing, partner)
+        decay = objective.teacher_decay
+        self.teacher = None if decay is None else AveragedTeacher(network, decay)
+        self._step = TrainingStep(
+            network, objective, config.compile, config.activation_checkpointing, partner, self.teacher
+        )
         self._totals: dict[str, Tensor] = {}
         self._steps_with: Counter[str] = Counter()
         self._batches: Any = None
@@ -111,6 +116,8 @@ class DepthDynamicTraining(LightningModule):
         """The loss of one batch."""
         images, labels = batch
         self._last_images = images
+        if self.teacher is not None:
+            self.teacher.update(self.network, self.global_step)
         count, seed = self.config.subnets_per_step, self.config.seed
         names = draw_nets(self.network.names, count, seed, self.current_epoch, batch_index, self._draw)
         epoch = torch.full((), self.current_epoch + batch_index / len(self._batches), device=self.device)

@@ -11,8 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ddnn.averaged_teacher import AveragedTeacher
 from ddnn.network import DepthDynamicNetwork
-from ddnn.objectives import PARTNER, Loss, Objective
+from ddnn.objectives import PARTNER, TEACHER, Loss, Objective
+from ddnn.shared_prefix import Output
 
 Program = Callable[[Tensor, Tensor, Tensor], Loss]
 
@@ -29,6 +31,7 @@ class TrainingStep:
         compile: whether to compile, with one program for each set of nets that is asked for; or torch.compile's mode.
         recompute: activation checkpointing, see `DepthDynamicNetwork.forward_all`.
         partner: a second network of the same nets, for objectives that have one.
+        teacher: the average of the full net's weights, for objectives that learn from it.
 
     Example:
         >>> import ddnn, torch
@@ -46,8 +49,9 @@ class TrainingStep:
         compile: bool | str = False,
         recompute: bool = False,
         partner: DepthDynamicNetwork | None = None,
+        teacher: AveragedTeacher | None = None,
     ) -> None:
-        self._network, self._objective, self._partner = network, objective, partner
+        self._network, self._objective, self._partner, self._teacher = network, objective, partner, teacher
         self._compile, self._recompute = compile, recompute
         self._programs: dict[tuple[str, ...], Program] = {}
 
@@ -65,13 +69,16 @@ class TrainingStep:
         return self._programs[names](images, labels, epoch)
 
     def _program(self, names: tuple[str, ...]) -> Program:
-        network, partner, objective, recompute = self._network, self._partner, self._objective, self._recompute
+        network, objective, recompute = self._network, self._objective, self._recompute
+        partner, teacher = self._partner, self._teacher
 
         def program(images: Tensor, labels: Tensor, epoch: Tensor) -> Loss:
             outputs = network.forward_all(images, names, recompute=recompute)
             if partner is not None:
                 others = partner.forward_all(images, names, recompute=recompute)
                 outputs = {PARTNER + name: output for name, output in others.items()} | outputs
+            if teacher is not None:
+                outputs = {TEACHER: Output(teacher(images), ())} | outputs
             return objective(outputs, labels, epoch)
 
         if not self._compile:

@@ -13,6 +13,7 @@ from ddnn.errors import DDNNError
 from ddnn.objectives import (
     EKD,
     PARTNER,
+    TEACHER,
     AdaptiveDepth,
     Cooperative,
     Inplace,
@@ -212,3 +213,15 @@ def test_no_objective_with_a_teacher_lets_the_full_net_learn_from_its_sub_nets(
 @pytest.mark.parametrize("name", get_args(get_type_hints(TrainConfig)["objective"]))
 def test_every_objective_of_the_configuration_can_be_made(name: Any) -> None:
     assert isinstance(make_objective(TrainConfig(objective=name)), Objective)
+
+
+def test_the_average_teaches_the_full_net_too(outputs: dict[str, Output]) -> None:
+    average = Output(torch.randn(4, 3, generator=torch.Generator().manual_seed(2)), ())
+    kl = {name: divergence(average, output) for name, output in outputs.items()}
+    expected = Joint()(outputs, LABELS).total.item() + 0.7 * (kl["full"] + (kl["small"] + kl["middle"]) / 2)
+    objective = EKD(EKDConfig(alpha=0.7, beta=0, temperature=1.0, teacher="average", decay=0.9))
+    loss = objective({TEACHER: average} | outputs, LABELS)
+    assert loss.total.item() == pytest.approx(expected, rel=1e-5)
+    assert set(loss.parts) == {f"{kind}/{name}" for kind in ("ce", "kl") for name in outputs}
+    assert objective.teacher_decay == 0.9
+    assert EKD().teacher_decay == (0.99 if EKDConfig().teacher == "average" else None)

@@ -21,7 +21,9 @@ class EKDConfig:
         beta: weight of the distance of the attention maps.
         temperature: T, for both posteriors.
         ramp_epochs: alpha and beta grow from 0 to their values over so many epochs.
-        teacher: whose posterior teaches: full is the full net, mean the mean of all nets' logits.
+        teacher: whose posterior teaches: full is the full net, mean the mean of all nets' logits, average the running
+            average of the full net's weights, from which the full net learns too.
+        decay: of that average: the share of it that a step keeps.
         attention: sum is the map of the paper's authors, square that of Zagoruyko and Komodakis (arXiv 1612.03928).
         attention_stages: compare the last so many stages; None means all.
     """
@@ -30,7 +32,8 @@ class EKDConfig:
     beta: float = 0.01
     temperature: float = 3.0
     ramp_epochs: float = 0.0
-    teacher: Literal["full", "mean"] = "full"
+    teacher: Literal["full", "mean", "average"] = "full"
+    decay: float = 0.99
     attention: Literal["sum", "square"] = "sum"
     attention_stages: int | None = None
 
@@ -39,6 +42,7 @@ class EKDConfig:
         check(self.alpha >= 0, f"ekd.alpha must be 0 or more, not {self.alpha}")
         check(self.beta >= 0, f"ekd.beta must be 0 or more, not {self.beta}")
         check(self.temperature > 0, f"ekd.temperature must be above 0, not {self.temperature}")
+        check(0 <= self.decay < 1, f"ekd.decay must be in [0, 1), not {self.decay}")
         check(self.ramp_epochs >= 0, f"ekd.ramp_epochs must be 0 or more, not {self.ramp_epochs}")
         check(
             self.attention_stages is None or self.attention_stages >= 1,

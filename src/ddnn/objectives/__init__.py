@@ -12,12 +12,13 @@ from ddnn.objectives.cooperative import Cooperative
 from ddnn.objectives.ekd import EKD
 from ddnn.objectives.inplace import Inplace
 from ddnn.objectives.joint import Joint
-from ddnn.objectives.objective import PARTNER, Draw, Loss, Objective
+from ddnn.objectives.objective import PARTNER, TEACHER, Draw, Loss, Objective
 from ddnn.objectives.sampled import Sampled
 
 __all__ = [
     "EKD",
     "PARTNER",
+    "TEACHER",
     "AdaptiveDepth",
     "Cooperative",
     "Draw",

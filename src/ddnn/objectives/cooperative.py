@@ -7,7 +7,16 @@ from typing import ClassVar
 from torch import Tensor
 
 from ddnn.distillation import posterior_divergence
-from ddnn.objectives.objective import PARTNER, Loss, Objective, cross_entropies, detached, in_single, weighted
+from ddnn.objectives.objective import (
+    PARTNER,
+    Loss,
+    Objective,
+    cross_entropies,
+    detached,
+    in_single,
+    net_weights,
+    weighted_sum,
+)
 from ddnn.shared_prefix import Output
 
 
@@ -36,13 +45,10 @@ class Cooperative(Objective):
     def _taught(self, own: Mapping[str, Output], other: Mapping[str, Output], labels: Tensor) -> Loss:
         """The loss of one network, whose full net learns from the other's."""
         *subnets, full = own
-        ces = cross_entropies(own, labels, self.label_smoothing)
         logits = {name: in_single(output.logits) for name, output in own.items()}
-        peer = in_single(list(other.values())[-1].logits).detach()
-        mutual = posterior_divergence(logits[full], peer)
-        teacher = logits[full].detach()
+        peer, teacher = in_single(list(other.values())[-1].logits).detach(), logits[full].detach()
+        ces = cross_entropies(own, labels, self.label_smoothing)
         divergences = {f"kl/{name}": posterior_divergence(logits[name], teacher) for name in subnets}
-        total = ces[f"ce/{full}"] + mutual
-        total = total + weighted({f"ce/{name}": ces[f"ce/{name}"] for name in subnets}, None, total)
-        total = total + weighted(divergences, None, total)
-        return Loss(total, detached(ces | divergences | {f"kl/{full}": mutual}))
+        divergences[f"kl/{full}"] = posterior_divergence(logits[full], peer)
+        parts = ces | divergences
+        return Loss(weighted_sum(parts, net_weights(own), peer), detached(parts))

@@ -9,7 +9,7 @@ from torch import Tensor
 from ddnn.config import EKDConfig
 from ddnn.distillation import ATTENTION_MAPS, attention_distance, posterior_divergence
 from ddnn.objectives.joint import Joint
-from ddnn.objectives.objective import Loss, Objective, detached, in_single, weighted
+from ddnn.objectives.objective import TEACHER, Loss, Objective, detached, in_single, net_weights, weighted_sum
 from ddnn.shared_prefix import Output
 
 
@@ -17,15 +17,17 @@ from ddnn.shared_prefix import Output
 class EKD(Objective):
     """Embedded knowledge distillation: the full net teaches its sub-nets in every iteration.
 
-        L = CE(z_F, y) + Σ_s w_s [ CE(z_s, y) + α T² KL(softmax(z_F / T) ‖ softmax(z_s / T))
+        L = w_F CE(z_F, y) + Σ_s w_s [ CE(z_s, y) + α T² KL(softmax(z_F / T) ‖ softmax(z_s / T))
                                    + β Σ_r mean((A(f_s^r) - A(f_F^r))²) ]
 
-    with everything of the teacher detached (Lyu, Xu, Cheng, arXiv 2103.00793).
+    with everything of the teacher detached (Lyu, Xu, Cheng, arXiv 2103.00793). With the teacher `average` the posterior
+    is that of the running average of the full net's weights, and the full net learns from it too: L has
+    w_F α T² KL(softmax(z_average / T) ‖ softmax(z_F / T)) besides.
 
     Args:
         config: α, β, T and the other options.
         label_smoothing: share of the label spread over all classes, in the cross-entropies.
-        loss_weights: w_s by the names of sub-nets, see `Joint`.
+        loss_weights: w by the names of nets, see `Joint`.
 
     Example:
         >>> import torch, ddnn
@@ -41,26 +43,36 @@ class EKD(Objective):
 
     def __call__(self, outputs: Mapping[str, Output], labels: Tensor, epoch: float | Tensor = 0.0) -> Loss:
         """See `Objective`."""
-        joint = Joint(self.label_smoothing, self.loss_weights)(outputs, labels)
-        *subnets, full = outputs
-        divergences = self._divergences(outputs, subnets, full)
-        attentions = self._attentions(outputs, subnets, full)
-        ramp = self._ramp(epoch)
+        nets = {name: output for name, output in outputs.items() if name != TEACHER}
+        joint = Joint(self.label_smoothing, self.loss_weights)(nets, labels)
+        divergences, attentions = self._divergences(outputs), self._attentions(nets)
+        ramp, weights = self._ramp(epoch), net_weights(nets, self.loss_weights)
         total = (
             joint.total
-            + ramp * self.config.alpha * weighted(divergences, self.loss_weights, joint.total)
-            + ramp * self.config.beta * weighted(attentions, self.loss_weights, joint.total)
+            + ramp * self.config.alpha * weighted_sum(divergences, weights, joint.total)
+            + ramp * self.config.beta * weighted_sum(attentions, weights, joint.total)
         )
         return Loss(total, joint.parts | detached(divergences) | detached(attentions))
 
-    def _divergences(self, outputs: Mapping[str, Output], subnets: list[str], full: str) -> dict[str, Tensor]:
+    @property
+    def teacher_decay(self) -> float | None:
+        """See `Objective`."""
+        return self.config.decay if self.config.teacher == "average" else None
+
+    def _divergences(self, outputs: Mapping[str, Output]) -> dict[str, Tensor]:
+        """From the teacher, of each net that it teaches."""
         logits = {name: in_single(output.logits) for name, output in outputs.items()}
-        teacher = logits[full].detach()
+        *subnets, full = (name for name in logits if name != TEACHER)
+        taught, teacher = subnets, logits[full].detach()
         if self.config.teacher == "mean":
             teacher = torch.stack([own.detach() for own in logits.values()]).mean(dim=0)
-        return {f"kl/{name}": posterior_divergence(logits[name], teacher, self.config.temperature) for name in subnets}
+        if self.config.teacher == "average":
+            taught, teacher = [*subnets, full], logits[TEACHER].detach()
+        return {f"kl/{name}": posterior_divergence(logits[name], teacher, self.config.temperature) for name in taught}
 
-    def _attentions(self, outputs: Mapping[str, Output], subnets: list[str], full: str) -> dict[str, Tensor]:
+    def _attentions(self, outputs: Mapping[str, Output]) -> dict[str, Tensor]:
+        """From the full net, of each sub-net."""
+        *subnets, full = outputs
         if self.config.beta == 0:
             return {}
         last = slice(-self.config.attention_stages if self.config.attention_stages else None, None)

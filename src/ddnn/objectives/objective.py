@@ -1,7 +1,7 @@
 """What every objective is: a function from the outputs of the nets that a step trains to a loss."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import ClassVar, Literal, NamedTuple
 
 import torch
@@ -33,10 +33,17 @@ class Objective(ABC):
         draw: which nets a step trains.
         has_partner: whether a second network of the same nets is trained beside the first; its outputs come first,
             under the names `PARTNER + NAME`.
+        teacher_decay: of an average of the full net's weights whose output comes first, under the name `TEACHER`, see
+            `ddnn.averaged_teacher`; None for objectives without.
     """
 
     draw: ClassVar[Draw] = "full_and_others"
     has_partner: ClassVar[bool] = False
+
+    @property
+    def teacher_decay(self) -> float | None:
+        """See above."""
+        return None
 
     @abstractmethod
     def __call__(self, outputs: Mapping[str, Output], labels: Tensor, epoch: float | Tensor = 0.0) -> Loss:
@@ -50,7 +57,7 @@ class Objective(ABC):
         """
 
 
-PARTNER = "partner/"
+PARTNER, TEACHER = "partner/", "teacher/average"
 
 
 def cross_entropies(outputs: Mapping[str, Output], labels: Tensor, label_smoothing: float) -> dict[str, Tensor]:
@@ -67,20 +74,26 @@ def in_single(logits: Tensor) -> Tensor:
     return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
 
-def weighted(parts: Mapping[str, Tensor], weights: Mapping[str, float] | None, like: Tensor) -> Tensor:
-    """The sum of the parts of sub-nets, each with the weight of its net; zero if there are none.
+def net_weights(names: Iterable[str], given: Mapping[str, float] | None = None) -> dict[str, float]:
+    """What each net's losses count: 1 for the full net, one over their number for sub-nets, or what is given.
+
+    >>> net_weights(["resnet8", "resnet14", "resnet20"], {"resnet8": 2.0})
+    {'resnet8': 2.0, 'resnet14': 0.5, 'resnet20': 1.0}
+    """
+    *subnets, full = names
+    return {**dict.fromkeys(subnets, 1 / max(1, len(subnets))), full: 1.0} | dict(given or {})
+
+
+def weighted_sum(parts: Mapping[str, Tensor], weights: Mapping[str, float], like: Tensor) -> Tensor:
+    """The sum of parts, which are under `KIND/NAME`, each with the weight of its net; zero if there are none.
 
     Args:
-        parts: under `KIND/NAME`.
-        weights: by the names of nets; None means the mean, and so does a name that is missing: one over the number
-            of sub-nets.
+        parts: scalars.
+        weights: by the names of nets.
         like: a scalar of the type and on the device of the result.
     """
-    if not parts:
-        return torch.zeros_like(like)
-    share = 1 / len(parts)
-    own = [(weights or {}).get(key.partition("/")[2], share) for key in parts]
-    return torch.stack([weight * part for weight, part in zip(own, parts.values(), strict=True)]).sum()
+    own = [weights[key.partition("/")[2]] * part for key, part in parts.items()]
+    return torch.stack(own).sum() if own else torch.zeros_like(like)
 
 
 def detached(parts: Mapping[str, Tensor]) -> dict[str, Tensor]:
