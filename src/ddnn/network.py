@@ -190,8 +190,7 @@ class DepthDynamicNetwork(nn.Module):
         if calibrate_with is not None:
             calibrate(subnet, set(self.modules()), calibrate_with)
         self._hold(name, depth, subnet, steps)
-        if private_norms:
-            self._private_norms.add(name)
+        self._private_norms |= {name} if private_norms else set()
 
     def extract(self, name: str) -> nn.Module:
         """An independent stock model of one net: its `state_dict` loads into the stock class with `strict=True`."""

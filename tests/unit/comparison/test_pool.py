@@ -1,0 +1,67 @@
+"""Which run goes where and when."""
+
+import threading
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import torch
+
+from ddnn.comparison import pool, worker
+from ddnn.comparison.methods import Task, needed_by, plan
+from ddnn.config import CompareConfig
+from ddnn.errors import DDNNError
+
+DEPTHS = {"resnet8": (1, 1, 1), "resnet14": (2, 2, 2), "resnet20": (3, 3, 3)}
+TASKS = plan(CompareConfig(methods="pruned,ekd", seeds="0,1"), tuple(DEPTHS))
+
+
+def test_a_pruned_net_waits_for_the_full_net(monkeypatch: pytest.MonkeyPatch) -> None:
+    complete: list[Task] = []
+    lock = threading.Lock()
+
+    def run(task: Task, depths: Mapping[str, tuple[int, ...]]) -> None:
+        needed = needed_by(task, tuple(depths))
+        with lock:
+            assert needed is None or needed in complete
+            complete.append(task)
+
+    monkeypatch.setattr(worker, "run", run)
+    seen: list[int] = []
+    with ThreadPoolExecutor(4) as threads:
+        failed = pool._run(threads, TASKS, DEPTHS, lambda running, done: seen.append(len(done)))  # type: ignore[arg-type]
+    assert failed == {}
+    assert set(complete) == set(TASKS)
+    assert seen == sorted(seen)
+    assert seen[-1] == len(TASKS)
+
+
+def test_a_run_that_fails_takes_only_those_that_need_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(task: Task, depths: Mapping[str, tuple[int, ...]]) -> None:
+        if task == Task("alone", 1, "resnet20"):
+            raise DDNNError("the loss is not finite")
+
+    monkeypatch.setattr(worker, "run", run)
+    with ThreadPoolExecutor(2) as threads:
+        failed = pool._run(threads, TASKS, DEPTHS, lambda running, done: None)  # type: ignore[arg-type]
+    assert failed == {
+        Task("alone", 1, "resnet20"): "the loss is not finite",
+        Task("pruned", 1, "resnet8"): "alone resnet20, seed 1 failed",
+        Task("pruned", 1, "resnet14"): "alone resnet20, seed 1 failed",
+    }
+
+
+def test_runs_share_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 8)
+    assert pool.slots(CompareConfig(), 100) == [worker.Slot(1)] * 8
+    assert pool.slots(CompareConfig(), 3) == [worker.Slot(2)] * 3
+    assert pool.slots(CompareConfig(jobs=1), 3) == [worker.Slot(8)]
+
+
+def test_runs_share_the_gpus_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 8)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert [slot.gpu for slot in pool.slots(CompareConfig(), 100)] == [0, 1] * pool.RUNS_A_GPU
+    assert [slot.gpu for slot in pool.slots(CompareConfig(jobs=3), 100)] == [0, 1, 0]
+    assert [slot.gpu for slot in pool.slots(CompareConfig(), 1)] == [0]
