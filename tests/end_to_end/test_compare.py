@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import ddnn
+from ddnn.comparison.experiment import Experiment
 from tests.end_to_end.command import refused, run
 
 SMALL = ("--full", "resnet14", "--subnets", "resnet8", "--train_images", "256", "--batch_size", "32")
@@ -95,16 +97,16 @@ def test_goes_on_where_it_was_cut_short(
     results = tmp_path / "cut"
     words = ["compare", *SMALL, "--jobs", "1", *command, "--output", str(results)]
     process = subprocess.Popen(
-        [sys.executable, "-m", "ddnn.cli", *words], stderr=subprocess.PIPE, text=True, start_new_session=True
+        [sys.executable, "-m", "ddnn.cli", *words],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
     run_directory = results / "runs" / "ekd" / "seed0"
     deadline = time.monotonic() + 120
     while not (run_directory / "checkpoints" / "last.ckpt").exists() and time.monotonic() < deadline:
         time.sleep(0.02)
-    if kill == signal.SIGKILL:  # the whole of it, as when a machine goes down
-        subprocess.run(["pkill", "-KILL", "-s", str(process.pid)], check=True)
-    else:
-        process.send_signal(kill)
+    process.send_signal(kill)
     _, message = process.communicate(timeout=120)
     assert not (run_directory / "scores.json").exists(), "it was complete before it could be cut short"
     if kill == signal.SIGINT:
@@ -161,6 +163,14 @@ def test_what_cannot_be_is_refused_before_anything_is_written(
 def test_what_a_comparison_sets_itself_is_no_key(key: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     result = run(capfd, "compare", f"--{key}", "1", "--output", tmp_path / "results")
     assert f"unknown key --{key}" in refused(result, status=2)
+
+
+def test_two_comparisons_cannot_be_in_one_folder(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    results = tmp_path / "results"
+    compare(capfd, results, "--methods", "alone", "--seeds", "0")
+    with Experiment(results).locked():
+        other = run(capfd, "compare", *SMALL, "--epochs", 2, "--methods", "alone", "--output", results)
+    assert f"another ddnn compare is at work in {results}; wait for it, or give another --output" in refused(other)
 
 
 def test_results_of_another_comparison_are_left_alone(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -16,6 +16,7 @@ from ddnn.config import CompareConfig
 from ddnn.data import Data, open_data
 from ddnn.devices import describe_device, pick_device
 from ddnn.errors import DDNNError
+from ddnn.families import Depth
 from ddnn.objectives import make_objective
 from ddnn.profiling import cost
 from ddnn.subnet_draw import never_drawn
@@ -51,33 +52,39 @@ def compare(config: CompareConfig, *, command: str = "ddnn.compare", progress: b
     """
     data = open_data(config.train, seed=0)
     nets = _facts(config, data)
-    depths = {name: facts.depth for name, facts in nets.items()}
     experiment = Experiment.open(config)
-    tasks = plan(config, list(nets))
-    missing = [task for task in tasks if experiment.scores(task) is None]
-    failed: Mapping[Task, str] = {}
-    if missing:
-        try:
-            with watching(missing, config, experiment, progress) as watch:
-                failed = run_all(missing, depths, config, experiment, watch)
-        except KeyboardInterrupt:
-            raise KeyboardInterrupt("interrupted; the same command goes on, with what is complete kept") from None
-    runs = [run for method in config.method_list for run in _method_runs(method, config, experiment, list(nets))]
-    if not runs:
-        raise DDNNError(_failure(failed))
-    summary = summarise(
-        runs,
-        nets,
-        experiment=experiment.path.resolve().name,
-        command=command,
-        device=describe_device(pick_device(config.train.device)),
-        split=config.score,
-        config=conditions(config),
-    )
-    write_report(experiment.path, summary)
+    with experiment.locked():
+        failed = _run_missing(config, experiment, {name: facts.depth for name, facts in nets.items()}, progress)
+        runs = [run for method in config.method_list for run in _method_runs(method, config, experiment, list(nets))]
+        if not runs:
+            raise DDNNError(_failure(failed))
+        summary = summarise(
+            runs,
+            nets,
+            experiment=experiment.path.resolve().name,
+            command=command,
+            device=describe_device(pick_device(config.train.device)),
+            split=config.score,
+            config=conditions(config),
+        )
+        write_report(experiment.path, summary)
     if failed:
         raise DDNNError(f"{_failure(failed)}; the report in {experiment.path} is of what is complete")
     return summary
+
+
+def _run_missing(
+    config: CompareConfig, experiment: Experiment, depths: Mapping[str, Depth], progress: bool
+) -> Mapping[Task, str]:
+    """Make the runs that are not complete; says which failed, and why."""
+    missing = [task for task in plan(config, list(depths)) if experiment.scores(task) is None]
+    if not missing:
+        return {}
+    try:
+        with watching(missing, config, experiment, progress) as watch:
+            return run_all(missing, depths, config, experiment, watch)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("interrupted; the same command goes on, with what is complete kept") from None
 
 
 def _facts(config: CompareConfig, data: Data) -> dict[str, NetFacts]:

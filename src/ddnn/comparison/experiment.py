@@ -9,11 +9,14 @@ EXPERIMENT/summary.json, table.csv, …             the report, see `ddnn.compar
 import dataclasses
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
+from filelock import FileLock, Timeout
 
 from ddnn.comparison.methods import Task
 from ddnn.config import OWN_KEYS, CompareConfig
@@ -63,6 +66,25 @@ class Experiment:
         path.mkdir(parents=True, exist_ok=True)
         write_text(experiment.conditions_file, yaml.safe_dump(conditions(config), sort_keys=False))
         return experiment
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other comparisons out of the folder for a while.
+
+        Raises:
+            DDNNError: if one is in it, on this machine or one that shares the disk.
+        """
+        lock = FileLock(self.path / ".lock", timeout=0)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise DDNNError(
+                f"another ddnn compare is at work in {self.path}; wait for it, or give another --output"
+            ) from None
+        try:
+            yield
+        finally:
+            lock.release()
 
     @property
     def conditions_file(self) -> Path:

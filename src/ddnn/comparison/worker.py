@@ -1,7 +1,9 @@
 """One process of a comparison: it takes one run after the other, on the device that it was given."""
 
+import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from multiprocessing.queues import Queue
@@ -92,14 +94,26 @@ _worker: Worker | None = None
 
 
 def start(config: CompareConfig, experiment: Experiment, slots: "Queue[Slot]") -> None:
-    """Make this process a worker, on the next free slot. Ctrl-C is the business of the process that started it."""
+    """Make this process a worker, on the next free slot.
+
+    Ctrl-C is the business of the process that started it, and when that is no more, this one ends at once: two
+    processes must not be in one run directory.
+    """
     global _worker
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     slot = slots.get()
     torch.set_num_threads(slot.threads)
     if slot.gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = str(slot.gpu)  # nothing has used CUDA yet
     _worker = Worker(config, experiment)
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 def run(task: Task, depths: Mapping[str, Depth]) -> None:

@@ -16,6 +16,9 @@ LARGEST_NUMBER_OF_PROGRAMS = 16  # each takes a minute or so to compile
 class EKDConfig:
     """Options of embedded knowledge distillation; the formula is in `ddnn.objectives.EKD`.
 
+    The defaults are those of the paper's setting, where the full net teaches. `TrainConfig` has others, which did
+    better (docs/experiments.md).
+
     Args:
         alpha: weight of the divergence of the posteriors.
         beta: weight of the distance of the attention maps.
@@ -69,7 +72,8 @@ class TrainConfig(DataConfig):
         objective: ekd; joint, which is cross-entropy on every net without distillation; or what a peer minimises:
             inplace (universally slimmable networks), adn (adaptive depth networks), sampled (once-for-all) or
             cooperative (two networks that teach each other). `ddnn.objectives` has the formulas.
-        ekd: options of the objective ekd.
+        ekd: options of the objective ekd. By default the running average of the full net's weights teaches all nets,
+            the full net too, with alpha 1, temperature 2 and no attention term.
         loss_weights: weights of the losses of nets by their names, for ekd and joint; where none is given, the full
             net has 1, and each sub-net 1 over their number.
         epochs: passes over the training images.
@@ -104,7 +108,7 @@ class TrainConfig(DataConfig):
     weights: str | dict[str, str] | None = None
     private_norms: bool | list[str] | None = None
     objective: Literal["ekd", "joint", "inplace", "adn", "sampled", "cooperative"] = "ekd"
-    ekd: EKDConfig = field(default_factory=EKDConfig)
+    ekd: EKDConfig = field(default_factory=lambda: EKDConfig(alpha=1.0, beta=0.0, temperature=2.0, teacher="average"))
     loss_weights: dict[str, float] | None = None
     epochs: int = 20
     optimizer: Literal["sgd", "adamw"] = "sgd"
