@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from math import cos, pi
 
+import torch
 from torch import nn, optim
 from torch.optim import Optimizer
 
@@ -45,7 +46,21 @@ def make_optimizer(model: nn.Module, config: TrainConfig) -> Optimizer:
     fused = devices <= {"cpu", "cuda"} and not (config.clip is not None and config.precision == "16-mixed")
     if config.optimizer == "adamw":
         return optim.AdamW(groups, lr=config.peak_lr, fused=fused)
-    return optim.SGD(groups, lr=config.peak_lr, momentum=config.momentum, nesterov=config.momentum > 0, fused=fused)
+    sgd = optim.SGD(groups, lr=config.peak_lr, momentum=config.momentum, nesterov=config.momentum > 0, fused=fused)
+    if config.momentum > 0:
+        _begin_momentum(sgd)
+    return sgd
+
+
+def _begin_momentum(optimizer: Optimizer) -> None:
+    """Begin with a momentum of zero, which gives the same first step.
+
+    torch begins a parameter's momentum at its first gradient, and its fused step (seen in 2.15) fails where that comes
+    to some parameters later than to others, as to those of nets that are not drawn in each step.
+    """
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
 
 
 def schedule(config: TrainConfig, steps_per_epoch: int) -> Callable[[int], float]:

@@ -122,16 +122,17 @@ def test_a_run_that_fails_is_named_and_the_others_are_reported(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     results = tmp_path / "results"
-    command = ("--methods", "alone", "--seeds", "0", "--output", results)
     compare(capfd, results, "--methods", "alone", "--seeds", "0")
     damaged = results / "runs" / "alone" / "resnet14" / "seed0"
     (damaged / "scores.json").unlink()
     (damaged / "checkpoints").mkdir()
     (damaged / "checkpoints" / "last.ckpt").write_bytes(b"half a checkpoint")
-    compare_all = ("compare", *SMALL, "--epochs", 2, "--jobs", 1, *command[:-2], "--output", results)
-    message = refused(run(capfd, *compare_all, "--seeds", "0,1"))
-    assert "alone resnet14, seed 0" in message
-    assert "last.ckpt is damaged" in message
+    words = ("compare", *SMALL, "--epochs", 2, "--jobs", 1, "--methods", "alone", "--seeds", "0,1", "--output", results)
+    result = run(capfd, *words)
+    assert (result.status, result.out) == (1, "")
+    message = result.err.splitlines()[-1]
+    assert message.startswith("ddnn: error: alone resnet14, seed 0: ")
+    assert f"last.ckpt is damaged; delete {damaged}, and the same command runs it anew; the report in" in message
     assert list(json.loads((results / "summary.json").read_text())["seeds"].values()) == [[1]]
 
 

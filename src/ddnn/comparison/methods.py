@@ -75,7 +75,8 @@ def config_of(task: Task, config: CompareConfig) -> TrainConfig:
     if task.net is not None:
         shared = replace(shared, objective="joint", full=task.net, subnets=[], subnets_per_step=None, loss_weights=None)
         if task.method == "pruned":
-            shared = replace(shared, epochs=max(1, round(config.finetune * config.train.epochs)), weights=None)
+            epochs, lr = max(1, round(config.finetune * shared.epochs)), config.finetune_lr * shared.peak_lr
+            shared = replace(shared, epochs=epochs, lr=lr, weights=None)
         return shared
     if task.method not in ("joint", "ekd"):
         shared = replace(shared, subnets_per_step=None, loss_weights=None)

@@ -16,7 +16,7 @@ from ddnn.comparison.methods import Task, config_of, cut_out, needed_by, pruned
 from ddnn.config import CompareConfig, TrainConfig
 from ddnn.data import Data, Loader, open_data
 from ddnn.devices import pick_device
-from ddnn.errors import DataError
+from ddnn.errors import DataError, ModelFileError
 from ddnn.evaluation import evaluate
 from ddnn.families import Depth
 from ddnn.network import DepthDynamicNetwork
@@ -65,7 +65,11 @@ class Worker:
             config = TrainConfig(resume=str(directory.path))
         else:
             config = replace(config, output=str(directory.path))
-        trained = train(config, network=network, data=data, progress=False).network
+        try:
+            trained = train(config, network=network, data=data, progress=False).network
+        except ModelFileError as error:
+            reason = str(error).partition(";")[0]
+            raise ModelFileError(f"{reason}; delete {directory.path}, and the same command runs it anew") from None
         seconds = sum(float(row["seconds"]) for row in directory.read_metrics())
         scores = evaluate(trained.to(device), self._images(data, device))
         self._experiment.complete(task, RunScores(scores, seconds, peak_memory_mb(device)))

@@ -39,7 +39,7 @@ def test_runs_differ_in_nothing_but_the_method(method: str) -> None:
         differing = {key for key, value in asdict(own).items() if value != asdict(train)[key]}
         assert differing <= allowed
         assert own.seed == 5
-        assert own.epochs == (5 if task.method == "pruned" else 20)
+        assert (own.epochs, own.lr) == ((5, pytest.approx(0.007)) if task.method == "pruned" else (20, 0.07))
         assert own.objective == (method if task.net is None else "joint")
 
 
