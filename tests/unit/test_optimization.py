@@ -1,5 +1,6 @@
 import pytest
 import torch
+from torch import nn
 
 import ddnn
 from ddnn.config import TrainConfig
@@ -69,23 +70,19 @@ def test_a_milestone_during_the_warm_up_shows_after_it() -> None:
     assert [factor(step) for step in (0, 19, 20, 49, 50)] == pytest.approx([1 / 21, 20 / 21, 0.3, 0.3, 0.09])
 
 
-@pytest.mark.parametrize("clip", [None, 1.0])
-def test_momentum_of_a_parameter_begins_with_its_first_gradient(clip: float | None) -> None:
-    """As torch's plain SGD has it, whichever step that is in."""
+def test_momentum_of_a_parameter_begins_with_its_first_gradient() -> None:
+    """As torch's plain SGD has it, whichever step that is in; its fused one fails where it is not the same for all."""
     torch.manual_seed(0)
     ours, plain = nn.Linear(3, 3), nn.Linear(3, 3)
     plain.load_state_dict(ours.state_dict())
-    config = TrainConfig(lr=0.1, weight_decay=0.01, clip=clip)
-    optimizers = (
-        make_optimizer(ours, config),
-        torch.optim.SGD(
-            [{"params": [plain.weight], "weight_decay": 0.01}, {"params": [plain.bias]}], 0.1, 0.9, nesterov=True
-        ),
-    )
+    groups = [{"params": [plain.weight], "weight_decay": 0.01}, {"params": [plain.bias]}]
+    reference = torch.optim.SGD(groups, 0.1, momentum=0.9, nesterov=True)
+    optimizer = make_optimizer(ours, TrainConfig(lr=0.1, weight_decay=0.01))
     for step in range(4):
         images = torch.randn(5, 3)
-        for model, optimizer in zip((ours, plain), optimizers, strict=True):
-            optimizer.zero_grad()
-            (model(images).square().sum() if step > 1 else (images @ model.weight).square().sum()).backward()
-            optimizer.step()
+        for model, its in ((ours, optimizer), (plain, reference)):
+            its.zero_grad()
+            outputs = model(images) if step > 1 else images @ model.weight  # the bias comes later
+            outputs.square().sum().backward()
+            its.step()
         torch.testing.assert_close(ours.state_dict(), plain.state_dict())

@@ -26,7 +26,7 @@ class CompareConfig:
         output: the results folder; runs that are complete there are not run again. None means results/FULL-DATA.
         finetune: epochs of fine-tuning for each pruned net, as a share of the epochs; the full net that it is cut from
             has had all of them.
-        finetune_lr: peak learning rate of that fine-tuning, as a share of the peak learning rate; trained weights do not
+        finetune_lr: learning rate of that fine-tuning, as a share of the peak learning rate; trained weights do not
             survive all of it.
         score: the images to score the nets on: test, or validation, on which to choose options.
         jobs: runs at once; None means one a core, or three a GPU, at most as many as there are runs.
