@@ -70,8 +70,9 @@ class TrainConfig(DataConfig):
         private_norms: sub-nets with norm weights of their own past the common prefix: true for all, or their names;
             None means none, and with the objective adn the smallest.
         objective: ekd; joint, which is cross-entropy on every net without distillation; or what a peer minimises:
-            inplace (universally slimmable networks), adn (adaptive depth networks), sampled (once-for-all) or
-            cooperative (two networks that teach each other). `ddnn.objectives` has the formulas.
+            inplace (universally slimmable networks), adn (adaptive depth networks; nets between the smallest and the
+            full net are calibrated only), sampled (once-for-all) or cooperative (two networks that teach each other).
+            `ddnn.objectives` has the formulas.
         ekd: options of the objective ekd. By default the running average of the full net's weights teaches all nets,
             the full net too, with alpha 1, temperature 2 and no attention term.
         loss_weights: weights of the losses of nets by their names, for ekd and joint; where none is given, the full
