@@ -1,4 +1,4 @@
-"""What each fast option of `ddnn train` does to the time and memory of an EKD step.
+"""What some options of `ddnn train` do to the time and memory of an EKD step.
 
 python benchmarks/options.py [--preset resnet34 --compile true --repeats 9]
 
@@ -17,7 +17,7 @@ from steps import Maker, Problem, ekd
 from timing import interleaved, milliseconds, ratio
 from train_step import chosen_problems
 
-PLAIN, RECOMPUTED = "none", "activation checkpointing"
+PLAIN, RECOMPUTED, AVERAGED = "none", "activation checkpointing", "averaged teacher, no attention"
 
 
 def main(
@@ -60,13 +60,18 @@ def measure(problem: Problem, plain: Setting, compile: bool, repeats: int, repor
     }
     steps = {name: ekd(problem, setting) for name, setting in settings.items()}
     steps[RECOMPUTED] = ekd(problem, plain, recompute=True)
+    steps[AVERAGED] = ekd(problem, plain, averaged=True)
     seconds = interleaved(steps, repeats)
     rows = [
         {"option": name, "median_ms": milliseconds(taken)["median_ms"], **ratio(taken, seconds[PLAIN])}
         for name, taken in seconds.items()
     ]
     report.table(f"an EKD step with an option over the step without: {problem}, {plain}", rows)
-    makers: dict[str, Maker] = {PLAIN: partial(ekd, problem), RECOMPUTED: partial(ekd, problem, recompute=True)}
+    makers: dict[str, Maker] = {
+        PLAIN: partial(ekd, problem),
+        RECOMPUTED: partial(ekd, problem, recompute=True),
+        AVERAGED: partial(ekd, problem, averaged=True),
+    }
     report.table(f"memory: {problem}, {plain}", memory.rows(memory.peaks(makers, plain), PLAIN))
 
 

@@ -14,6 +14,7 @@ from torch.nn import functional
 from torch.optim import Optimizer
 
 import ddnn
+from ddnn.averaged_teacher import AveragedTeacher
 from ddnn.building import Subnets
 from ddnn.config import TrainConfig
 from ddnn.families import REGISTRY
@@ -102,18 +103,25 @@ class Iteration:
 Maker = Callable[[Setting], Iteration]
 
 
-def ekd(problem: Problem, setting: Setting, *, recompute: bool = False) -> Iteration:
-    """EKD as `ddnn train` does it: all nets in one forward and one backward pass, what they share computed once.
+def ekd(problem: Problem, setting: Setting, *, recompute: bool = False, averaged: bool = False) -> Iteration:
+    """EKD, all nets in one forward and one backward pass, what they share computed once.
 
     Args:
         problem: which nets.
         setting: where and how.
         recompute: with activation checkpointing.
+        averaged: with the options of `ddnn train`, whose teacher is the running average of the full net's weights;
+            otherwise the full net teaches, as in the paper.
     """
+    objective = EKD(TrainConfig().ekd) if averaged else EKD()
     network = setting.place(problem.network().train())
-    step = TrainingStep(network, EKD(), compile=setting.compile, recompute=recompute)
+    decay = objective.teacher_decay
+    teacher = None if decay is None else AveragedTeacher(network, decay)
+    step = TrainingStep(network, objective, compile=setting.compile, recompute=recompute, teacher=teacher)
 
     def loss(images: Tensor, labels: Tensor) -> Tensor:
+        if teacher is not None:
+            teacher.update(network, steps=1000)
         epoch = torch.zeros((), device=setting.device)
         return step(images, labels, epoch, network.names).total
 
