@@ -10,13 +10,15 @@ import torch
 from torch import Tensor, nn
 
 from ddnn.network import DepthDynamicNetwork
+from ddnn.private_norms import is_norm
 
 
 class AveragedTeacher(nn.Module):
     """An exponential moving average of a full net's weights, as in mean teachers (Tarvainen and Valpola,
     arXiv 1703.01780).
 
-    In training mode its norms use the statistics of the batch, so there is nothing to average but weights.
+    In training mode its norms use the statistics of the batch, so there is nothing to average but weights; dropout and
+    stochastic depth are always off.
 
     Args:
         network: whose full net is averaged; the average starts as a copy.
@@ -28,6 +30,13 @@ class AveragedTeacher(nn.Module):
         super().__init__()
         self.average = deepcopy(network[network.full]).requires_grad_(False)
         self.decay = decay
+
+    def train(self, mode: bool = True) -> "AveragedTeacher":
+        """Switch the norms; all else stays as in evaluation."""
+        super().train(mode)
+        for module in self.average.modules():
+            module.training = mode and is_norm(module)
+        return self
 
     @torch.no_grad()
     def update(self, network: DepthDynamicNetwork, steps: int) -> None:

@@ -42,9 +42,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         words = list(sys.argv[1:] if arguments is None else arguments)
         options = _parser().parse_args(words)
         options[options.subcommand]["command"] = shlex.join(["ddnn", *words])
-        options[options.subcommand]["command"] = shlex.join(
-            ["ddnn", *(sys.argv[1:] if arguments is None else arguments)]
-        )
         COMMANDS[options.subcommand][1](options[options.subcommand])
     except DDNNError as error:
         print(f"ddnn: error: {error}", file=sys.stderr)

@@ -49,7 +49,8 @@ class CommandParser(ArgumentParser):
         return re.sub(r"<class '(\w+)'>", r"\1", text)
 
     def _unknown_option(self, word: str) -> str:
-        options = [option for action in self._all_actions() for option in action.option_strings]
+        known = [option for action in self._all_actions() for option in action.option_strings]
+        options = [option for option in known if option != f"--{word}" and not option.endswith("+")]
         close = difflib.get_close_matches(f"--{word}", dict.fromkeys(options), n=3)
         hint = f"; did you mean {' or '.join(close)}?" if close else ""
         return f"unknown key --{word}{hint}; `ddnn COMMAND --help` lists the keys of a command"

@@ -19,14 +19,15 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.plugins.io import TorchCheckpointIO
+from torch import nn
 
 from ddnn.building import build
 from ddnn.calibration import calibrate
 from ddnn.config import TrainConfig
-from ddnn.data import Data, open_data
+from ddnn.data import Data, Loader, open_data
 from ddnn.data.order import derive_seed
 from ddnn.devices import pick_device
-from ddnn.errors import DDNNError
+from ddnn.errors import DDNNError, near
 from ddnn.interrupts import Interruptible
 from ddnn.network import DepthDynamicNetwork
 from ddnn.objectives import make_objective
@@ -97,6 +98,9 @@ def train(
         raise DDNNError(f"precision 16-mixed needs CUDA, and the device is {device.type}; use bf16-mixed or 32-true")
     data = open_data(config, config.seed) if data is None else data
     network, partner = _networks(config, data, network)
+    for name in config.loss_weights or {}:
+        if name not in network:
+            raise DDNNError(f"loss_weights names {name!r}, which is no net here; {near(name, network.names)}")
     if config.activation_checkpointing:
         network.check_recompute()
     for part in (data.training, data.validation, data.test):
@@ -111,9 +115,10 @@ def train(
         objective = make_objective(config)
         module = DepthDynamicTraining(network, objective, data, config, observers, partner)
         checkpoint = directory.fitting_checkpoint(module.state_dict()) if config.resume is not None else None
-        with _memory_format(network, config.channels_last):
+        module.train()  # also a network that was given in evaluation mode, as `ddnn.load` gives it
+        with _memory_format(module, config.channels_last):
             _trainer(config, device, directory, progress).fit(module, ckpt_path=checkpoint, weights_only=True)
-        _calibrate(network, never_drawn(network.names, objective.draw), data)
+        _calibrate(network.to(device), never_drawn(network.names, objective.draw), data.training(device))
         seconds = time.perf_counter() - began
         network.eval()
         network.save(directory.network)
@@ -144,14 +149,14 @@ def _ending_well(directory: RunDirectory, before: frozenset[Path] | None) -> Ite
 
 
 @contextmanager
-def _memory_format(network: DepthDynamicNetwork, channels_last: bool) -> Iterator[None]:
+def _memory_format(module: nn.Module, channels_last: bool) -> Iterator[None]:
     """Keep the weights in channels-last format for a while, where that is wanted. A trained network has torch's usual
     one, as those who read its tensors may expect."""
     if channels_last:
-        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # in torch's documentation alone
+        module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # in torch's documentation alone
     yield
     if channels_last:
-        network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+        module.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
 
 
 def make_network(config: TrainConfig, data: Data) -> DepthDynamicNetwork:
@@ -205,12 +210,11 @@ def _private_norms(config: TrainConfig) -> bool | list[str]:
     return list(names[:-1][:1])
 
 
-def _calibrate(network: DepthDynamicNetwork, untrained: tuple[str, ...], data: Data) -> None:
+def _calibrate(network: DepthDynamicNetwork, untrained: tuple[str, ...], batches: Loader) -> None:
     """Set the running statistics of nets that no step has trained, on training images as they were in the training."""
-    device = next(network.parameters()).device
     trained = {module for name in network.names if name not in untrained for module in network[name].modules()}
     for name in untrained:
-        calibrate(network[name], trained, data.training(device))
+        calibrate(network[name], trained, batches)
 
 
 def _trainer(config: TrainConfig, device: torch.device, directory: RunDirectory, progress: bool) -> Trainer:

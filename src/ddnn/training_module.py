@@ -174,7 +174,7 @@ class DepthDynamicTraining(LightningModule):
         """Look at what the last update of an epoch has made, which no loss has seen yet."""
         assert self._last_images is not None
         with in_mode(self.network, training=False):
-            outputs = self.network.forward_all(self._last_images)
+            outputs = self.network.forward_all(self._last_images, self.trained)
         logits = {name: output.logits for name, output in outputs.items()}
         self._refuse_non_finite("network", {**self.network.tensors(), **logits})
 

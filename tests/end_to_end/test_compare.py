@@ -15,7 +15,6 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import ddnn
-from ddnn.comparison.experiment import Experiment
 from tests.end_to_end.command import refused, run
 
 SMALL = ("--full", "resnet14", "--subnets", "resnet8", "--train_images", "256", "--batch_size", "32")
@@ -164,14 +163,6 @@ def test_what_cannot_be_is_refused_before_anything_is_written(
 def test_what_a_comparison_sets_itself_is_no_key(key: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     result = run(capfd, "compare", f"--{key}", "1", "--output", tmp_path / "results")
     assert f"unknown key --{key}" in refused(result, status=2)
-
-
-def test_two_comparisons_cannot_be_in_one_folder(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    results = tmp_path / "results"
-    compare(capfd, results, "--methods", "alone", "--seeds", "0")
-    with Experiment(results).locked():
-        other = run(capfd, "compare", *SMALL, "--epochs", 2, "--methods", "alone", "--output", results)
-    assert f"another ddnn compare is at work in {results}; wait for it, or give another --output" in refused(other)
 
 
 def test_results_of_another_comparison_are_left_alone(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -37,3 +37,12 @@ def test_gives_the_averages_posterior_and_no_gradient() -> None:
 def test_the_configuration_refuses_what_is_no_average(decay: float) -> None:
     with pytest.raises(ddnn.DDNNError, match=r"ekd\.decay must be in \[0, 1\)"):
         ddnn.EKDConfig(decay=decay)
+
+
+def test_only_norms_are_in_training_mode() -> None:
+    network = ddnn.build("resnet14", num_classes=10)
+    network["resnet14"].add_module("dropout", torch.nn.Dropout(0.9))
+    teacher = AveragedTeacher(network, decay=0.9).train()
+    training = {type(module) for module in teacher.average.modules() if module.training}
+    assert training == {torch.nn.BatchNorm2d}
+    assert not any(module.training for module in teacher.eval().modules())

@@ -37,7 +37,7 @@ from ddnn.errors import DDNNError
         (TrainConfig, {"ekd": 3}, "ekd must be a mapping, not 3"),
         (TrainConfig, {"ekd": {"alpha": "x"}}, r"^ekd\.alpha must be a number"),
         (TrainConfig, {"batch_size": "64"}, "batch_size must be an integer"),
-        (EKDConfig, {"teacher": "all"}, "teacher must be full or mean"),
+        (EKDConfig, {"teacher": "all"}, "teacher must be full, mean or average"),
         (AugmentConfig, {"crop": 1.0}, r"^augment\.crop must be an integer"),
         (EvaluateConfig, {"device": "tpu"}, "device must be auto, cpu, cuda or mps"),
         (ExtractConfig, {"subnet": 3}, "subnet must be text"),

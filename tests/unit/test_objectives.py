@@ -224,4 +224,6 @@ def test_the_average_teaches_the_full_net_too(outputs: dict[str, Output]) -> Non
     assert loss.total.item() == pytest.approx(expected, rel=1e-5)
     assert set(loss.parts) == {f"{kind}/{name}" for kind in ("ce", "kl") for name in outputs}
     assert objective.teacher_decay == 0.9
-    assert EKD().teacher_decay == (0.99 if EKDConfig().teacher == "average" else None)
+    assert EKD().teacher_decay is None
+    with pytest.raises(DDNNError, match="the teacher average needs its output under 'teacher/average'"):
+        objective(outputs, LABELS)

@@ -8,15 +8,13 @@ import torch
 from ddnn.building import build
 from ddnn.comparison.experiment import Experiment, conditions
 from ddnn.comparison.methods import Task, config_of, plan, tasks_of
-from ddnn.comparison.pool import run_all
+from ddnn.comparison.pool import run_all, slots
 from ddnn.comparison.progress import watching
 from ddnn.comparison.report import write_report
 from ddnn.comparison.summary import MethodRun, NetFacts, summarise
 from ddnn.config import CompareConfig
-from ddnn.data import Data, open_data
-from ddnn.devices import describe_device, pick_device
+from ddnn.data import Data, is_small, open_data
 from ddnn.errors import DDNNError
-from ddnn.families import Depth
 from ddnn.objectives import make_objective
 from ddnn.profiling import cost
 from ddnn.subnet_draw import never_drawn
@@ -26,7 +24,7 @@ def compare(config: CompareConfig, *, command: str = "ddnn.compare", progress: b
     """Train the nets of one network by several methods, over seeds, and report how they differ.
 
     Runs that are complete in the results folder are not run again, and one that was cut short goes on from its last
-    whole epoch.
+    whole epoch. It starts processes, so a script that calls it needs `if __name__ == "__main__":`.
 
     Args:
         config: see `CompareConfig`.
@@ -51,10 +49,11 @@ def compare(config: CompareConfig, *, command: str = "ddnn.compare", progress: b
         ['resnet14', 'resnet8']
     """
     data = open_data(config.train, seed=0)
+    if config.score == "validation" and not data.has_validation:
+        raise DDNNError("score validation needs images that are held out; give a validation above 0")
     nets = _facts(config, data)
-    experiment = Experiment.open(config)
-    with experiment.locked():
-        failed = _run_missing(config, experiment, {name: facts.depth for name, facts in nets.items()}, progress)
+    with Experiment.open(config) as experiment:
+        failed = _run_missing(config, experiment, nets, data, progress)
         runs = [run for method in config.method_list for run in _method_runs(method, config, experiment, list(nets))]
         if not runs:
             raise DDNNError(_failure(failed))
@@ -63,7 +62,7 @@ def compare(config: CompareConfig, *, command: str = "ddnn.compare", progress: b
             nets,
             experiment=experiment.path.resolve().name,
             command=command,
-            device=describe_device(pick_device(config.train.device)),
+            device="; ".join(_devices(config, experiment, list(nets))),
             split=config.score,
             config=conditions(config),
         )
@@ -74,15 +73,18 @@ def compare(config: CompareConfig, *, command: str = "ddnn.compare", progress: b
 
 
 def _run_missing(
-    config: CompareConfig, experiment: Experiment, depths: Mapping[str, Depth], progress: bool
+    config: CompareConfig, experiment: Experiment, nets: Mapping[str, NetFacts], data: Data, progress: bool
 ) -> Mapping[Task, str]:
     """Make the runs that are not complete; says which failed, and why."""
-    missing = [task for task in plan(config, list(depths)) if experiment.scores(task) is None]
+    tasks = plan(config, list(nets))
+    missing = [task for task in tasks if experiment.scores(task) is None]
     if not missing:
         return {}
+    depths = {name: facts.depth for name, facts in nets.items()}
+    places = slots(config, len(tasks), small=is_small(data.size))
     try:
         with watching(missing, config, experiment, progress) as watch:
-            return run_all(missing, depths, config, experiment, watch)
+            return run_all(missing, depths, places, config, experiment, watch)
     except KeyboardInterrupt:
         raise KeyboardInterrupt("interrupted; the same command goes on, with what is complete kept") from None
 
@@ -100,6 +102,12 @@ def _facts(config: CompareConfig, data: Data) -> dict[str, NetFacts]:
         )
     costs = {name: cost(network[name], (data.channels, *data.size)) for name in network.names}
     return {name: NetFacts(network.depths[name], costs[name].parameters, costs[name].macs) for name in network.names}
+
+
+def _devices(config: CompareConfig, experiment: Experiment, names: Sequence[str]) -> list[str]:
+    """What the runs that are complete ran on, each once."""
+    found = [experiment.scores(task) for task in plan(config, names)]
+    return list(dict.fromkeys(run.device for run in found if run is not None))
 
 
 def _method_runs(method: str, config: CompareConfig, experiment: Experiment, names: Sequence[str]) -> list[MethodRun]:

@@ -26,7 +26,8 @@ from ddnn.run_directory import RunDirectory
 from ddnn.storage import write_text
 
 _FREE_KEYS = ("methods", "seeds", "output", "jobs")  # may change from one call to the next: runs are added
-_FREE_TRAIN_KEYS = (*OWN_KEYS, "device", "workers")
+_FREE_TRAIN_KEYS = (*OWN_KEYS, "data_root", "device", "workers")
+_LOCK = ".lock"
 
 
 @dataclass(frozen=True)
@@ -37,11 +38,13 @@ class RunScores:
         scores: of each of its nets.
         seconds: of training, over all calls that it took; after a kill, without what was lost.
         peak_memory_mb: None where it cannot be measured.
+        device: what it ran on, in words, and with how many threads.
     """
 
     scores: dict[str, Score]
     seconds: float
     peak_memory_mb: float | None
+    device: str
 
 
 @dataclass(frozen=True)
@@ -51,40 +54,28 @@ class Experiment:
     path: Path
 
     @classmethod
-    def open(cls, config: CompareConfig) -> "Experiment":
-        """The folder of a comparison, made if it is not there.
+    @contextmanager
+    def open(cls, config: CompareConfig) -> "Iterator[Experiment]":
+        """The folder of a comparison, made if it is not there; other comparisons are kept out of it for a while.
 
         Raises:
-            DDNNError: if it holds something else, or a comparison under other conditions.
+            DDNNError: if it holds something else, or a comparison under other conditions, or one is at work there, on
+                this machine or one that shares the disk.
         """
         data = Path(config.train.data.rpartition(":")[2]).name
         path = Path(config.output or Path("results", f"{config.train.full.replace('/', '-')}-{data}"))
         experiment = cls(path)
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            experiment._check(config)
-            return experiment
+        if not experiment.conditions_file.exists() and path.exists() and (not path.is_dir() or _holds_anything(path)):
+            raise DDNNError(f"{path} exists already and is no comparison; give another --output")
         path.mkdir(parents=True, exist_ok=True)
-        write_text(experiment.conditions_file, yaml.safe_dump(conditions(config), sort_keys=False))
-        return experiment
-
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Keep other comparisons out of the folder for a while.
-
-        Raises:
-            DDNNError: if one is in it, on this machine or one that shares the disk.
-        """
-        lock = FileLock(self.path / ".lock", timeout=0)
         try:
-            lock.acquire()
+            with FileLock(path / _LOCK, timeout=0):
+                experiment._take(config)
+                yield experiment
         except Timeout:
             raise DDNNError(
-                f"another ddnn compare is at work in {self.path}; wait for it, or give another --output"
+                f"another ddnn compare is at work in {path}; wait for it, or give another --output"
             ) from None
-        try:
-            yield
-        finally:
-            lock.release()
 
     @property
     def conditions_file(self) -> Path:
@@ -110,8 +101,8 @@ class Experiment:
                 name: Score(**{**score, "interval": tuple(score["interval"])})
                 for name, score in found["scores"].items()
             }
-            return RunScores(scores, float(found["seconds"]), found["peak_memory_mb"])
-        except (ValueError, KeyError, TypeError) as error:
+            return RunScores(scores, float(found["seconds"]), found["peak_memory_mb"], found["device"])
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ModelFileError(f"{file} is damaged ({error!r}); delete {file.parent} to run it again") from None
 
     def complete(self, task: Task, scores: RunScores) -> None:
@@ -128,9 +119,10 @@ class Experiment:
         shutil.rmtree(directory.path, ignore_errors=True)
         return False
 
-    def _check(self, config: CompareConfig) -> None:
+    def _take(self, config: CompareConfig) -> None:
+        """Write down the conditions of a new comparison, or compare them with those that are there."""
         if not self.conditions_file.is_file():
-            raise DDNNError(f"{self.path} exists already and is no comparison; give another --output")
+            return write_text(self.conditions_file, yaml.safe_dump(conditions(config), sort_keys=False))
         try:
             there = yaml.safe_load(self.conditions_file.read_text())
         except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -153,4 +145,8 @@ def conditions(config: CompareConfig) -> dict[str, Any]:
     """What all runs of a comparison have in common, with names as in YAML; methods and seeds may be added later."""
     own = {key: value for key, value in dataclasses.asdict(config).items() if key not in (*_FREE_KEYS, "train")}
     train = {key: value for key, value in dataclasses.asdict(config.train).items() if key not in _FREE_TRAIN_KEYS}
-    return json.loads(json.dumps(own | train))
+    return json.loads(json.dumps(own | train, default=str))
+
+
+def _holds_anything(path: Path) -> bool:
+    return any(entry.name != _LOCK for entry in path.iterdir())

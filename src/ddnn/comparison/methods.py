@@ -73,10 +73,11 @@ def config_of(task: Task, config: CompareConfig) -> TrainConfig:
     """The configuration of one run."""
     shared = replace(config.train, seed=task.seed)
     if task.net is not None:
-        shared = replace(shared, objective="joint", full=task.net, subnets=[], subnets_per_step=None, loss_weights=None)
+        of_several = dict.fromkeys(("subnets_per_step", "loss_weights", "private_norms", "weights"))
+        shared = replace(shared, objective="joint", full=task.net, subnets=[], **of_several)
         if task.method == "pruned":
             epochs, lr = max(1, round(config.finetune * shared.epochs)), config.finetune_lr * shared.peak_lr
-            shared = replace(shared, epochs=epochs, lr=lr, weights=None)
+            shared = replace(shared, epochs=epochs, lr=lr)
         return shared
     if task.method not in ("joint", "ekd"):
         shared = replace(shared, subnets_per_step=None, loss_weights=None)

@@ -6,6 +6,7 @@ import signal
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from multiprocessing.queues import Queue
 
 import torch
@@ -15,8 +16,8 @@ from ddnn.comparison.experiment import Experiment, RunScores
 from ddnn.comparison.methods import Task, config_of, cut_out, needed_by, pruned
 from ddnn.config import CompareConfig, TrainConfig
 from ddnn.data import Data, Loader, open_data
-from ddnn.devices import pick_device
-from ddnn.errors import DataError, ModelFileError
+from ddnn.devices import describe_device, pick_device
+from ddnn.errors import DDNNError, ModelFileError
 from ddnn.evaluation import evaluate
 from ddnn.families import Depth
 from ddnn.network import DepthDynamicNetwork
@@ -30,11 +31,11 @@ class Slot:
 
     Args:
         threads: of the CPU.
-        gpu: number of the GPU, on machines that have some; None runs on whatever the configuration says.
+        gpu: what CUDA_VISIBLE_DEVICES calls it; None runs on whatever the configuration says.
     """
 
     threads: int
-    gpu: int | None = None
+    gpu: str | None = None
 
 
 class Worker:
@@ -47,7 +48,11 @@ class Worker:
 
     def __init__(self, config: CompareConfig, experiment: Experiment) -> None:
         self._config, self._experiment = config, experiment
-        self._data = open_data(config.train, seed=0)  # decoded once, for all runs of this process
+
+    @cached_property
+    def _data(self) -> Data:
+        """Decoded once, for all runs of this process."""
+        return open_data(self._config.train, seed=0)
 
     def run(self, task: Task, depths: Mapping[str, Depth]) -> None:
         """Train and score what a task asks for, and write that down; a run that was begun goes on.
@@ -67,12 +72,15 @@ class Worker:
             config = replace(config, output=str(directory.path))
         try:
             trained = train(config, network=network, data=data, progress=False).network
+            peak = peak_memory_mb(device)
+            scores = evaluate(trained.to(device), self._images(data, device))
         except ModelFileError as error:
             reason = str(error).partition(";")[0]
             raise ModelFileError(f"{reason}; delete {directory.path}, and the same command runs it anew") from None
+        except torch.OutOfMemoryError:
+            raise DDNNError("the GPU has too little memory; give fewer --jobs or a smaller --batch_size") from None
         seconds = sum(float(row["seconds"]) for row in directory.read_metrics())
-        scores = evaluate(trained.to(device), self._images(data, device))
-        self._experiment.complete(task, RunScores(scores, seconds, peak_memory_mb(device)))
+        self._experiment.complete(task, RunScores(scores, seconds, peak, self._describe(device)))
 
     def _network(
         self, task: Task, config: TrainConfig, data: Data, depths: Mapping[str, Depth]
@@ -87,10 +95,13 @@ class Worker:
         full = load(self._experiment.run_directory(needed).path).to(device)
         return pruned(full, task.net, depths[task.net], data.training(device))
 
+    def _describe(self, device: torch.device) -> str:
+        threads = torch.get_num_threads()
+        return f"{describe_device(device)}, {threads} thread{'s' if threads > 1 else ''} a run"
+
     def _images(self, data: Data, device: torch.device) -> Loader:
         images = data.test(device) if self._config.score == "test" else data.validation(device)
-        if images is None:
-            raise DataError("score validation needs images that are held out; give a validation above 0")
+        assert images is not None, "that was checked before the first run"
         return images
 
 
@@ -109,7 +120,7 @@ def start(config: CompareConfig, experiment: Experiment, slots: "Queue[Slot]") -
     slot = slots.get()
     torch.set_num_threads(slot.threads)
     if slot.gpu is not None:
-        os.environ["CUDA_VISIBLE_DEVICES"] = str(slot.gpu)  # nothing has used CUDA yet
+        os.environ["CUDA_VISIBLE_DEVICES"] = slot.gpu  # nothing has used CUDA yet
     _worker = Worker(config, experiment)
 
 

@@ -29,12 +29,12 @@ class CompareConfig:
         finetune_lr: learning rate of that fine-tuning, as a share of the peak learning rate; trained weights do not
             survive all of it.
         score: the images to score the nets on: test, or validation, on which to choose options.
-        jobs: runs at once; None means one a core, or three a GPU, at most as many as there are runs.
+        jobs: runs at once; None means one a core, or on GPUs one each, or three for images of up to 64 pixels.
         train: what all runs have in common. `seed`, `objective`, `output` and `resume` are set for each.
     """
 
     methods: list[str] | str = "alone,pruned,joint,ekd"
-    seeds: list[int] | str = "0,1,2"
+    seeds: list[int] | int | str = "0,1,2"
     output: str | None = None
     finetune: float = 0.3
     finetune_lr: float = 0.1
@@ -71,6 +71,8 @@ class CompareConfig:
     @property
     def seed_list(self) -> list[int]:
         """The seeds, in the order given."""
+        if isinstance(self.seeds, int):
+            return [self.seeds]
         if not isinstance(self.seeds, str):
             return self.seeds
         words = _listed(self.seeds)

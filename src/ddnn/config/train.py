@@ -7,7 +7,6 @@ from typing import Any, Literal
 
 from ddnn.config.data import DataConfig
 from ddnn.config.fields import check, check_types
-from ddnn.errors import near
 
 LARGEST_NUMBER_OF_PROGRAMS = 16  # each takes a minute or so to compile
 
@@ -174,8 +173,6 @@ class TrainConfig(DataConfig):
                 f"{key} goes with the objectives ekd and joint; {self.objective} has a rule of its own: leave it out",
             )
         for name, weight in (self.loss_weights or {}).items():
-            names = [self.full, *self.subnet_depths]
-            check(name in names, f"loss_weights names {name!r}, which is no net here; {near(name, names)}")
             check(weight >= 0, f"the loss weight of {name} must be 0 or more, not {weight}")
 
     def _check_subnets_per_step(self, drawn: int) -> None:

@@ -99,6 +99,11 @@ class Data:
         """Of the labels; unlike `spec`, it is known without decoding an image."""
         return len(self._source.class_names)
 
+    @property
+    def has_validation(self) -> bool:
+        """Whether images are held out of the training images, or come apart."""
+        return self._parts[1] is not None
+
     def reseeded(self, seed: int) -> "Data":
         """The same images, decoded once for both, with another order and augmentation."""
         other = copy(self)

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 
-from ddnn.distillation import posterior_divergence
-from ddnn.objectives.objective import Draw, Loss, Objective, cross_entropies, detached, in_single
+from ddnn.objectives.objective import Draw, Loss, Objective, cross_entropies, detached, divergences
 from ddnn.shared_prefix import Output
 
 
@@ -29,10 +29,9 @@ class AdaptiveDepth(Objective):
     def __call__(self, outputs: Mapping[str, Output], labels: Tensor, epoch: float | Tensor = 0.0) -> Loss:
         """See `Objective`."""
         *subnets, full = outputs
-        parts = cross_entropies({full: outputs[full]}, labels, self.label_smoothing)
-        total = parts[f"ce/{full}"] / 2
-        for name in subnets:
-            own, teacher = in_single(outputs[name].logits), in_single(outputs[full].logits).detach()
-            parts[f"kl/{name}"] = posterior_divergence(own, teacher)
-            total = total + parts[f"kl/{name}"] / (2 * len(subnets))
-        return Loss(total, detached(parts))
+        own = cross_entropies({full: outputs[full]}, labels, self.label_smoothing)
+        taught = divergences(outputs, subnets, outputs[full].logits)
+        total = own[f"ce/{full}"] / 2
+        if taught:
+            total = total + torch.stack(list(taught.values())).mean() / 2
+        return Loss(total, detached(own | taught))

@@ -6,14 +6,13 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from ddnn.distillation import posterior_divergence
 from ddnn.objectives.objective import (
     PARTNER,
     Loss,
     Objective,
     cross_entropies,
     detached,
-    in_single,
+    divergences,
     net_weights,
     weighted_sum,
 )
@@ -45,10 +44,7 @@ class Cooperative(Objective):
     def _taught(self, own: Mapping[str, Output], other: Mapping[str, Output], labels: Tensor) -> Loss:
         """The loss of one network, whose full net learns from the other's."""
         *subnets, full = own
-        logits = {name: in_single(output.logits) for name, output in own.items()}
-        peer, teacher = in_single(list(other.values())[-1].logits).detach(), logits[full].detach()
-        ces = cross_entropies(own, labels, self.label_smoothing)
-        divergences = {f"kl/{name}": posterior_divergence(logits[name], teacher) for name in subnets}
-        divergences[f"kl/{full}"] = posterior_divergence(logits[full], peer)
-        parts = ces | divergences
-        return Loss(weighted_sum(parts, net_weights(own), peer), detached(parts))
+        peer = list(other.values())[-1].logits
+        parts = cross_entropies(own, labels, self.label_smoothing)
+        parts |= divergences(own, subnets, own[full].logits) | divergences(own, [full], peer)
+        return Loss(weighted_sum(parts, net_weights(own), parts[f"ce/{full}"]), detached(parts))

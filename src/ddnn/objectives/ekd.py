@@ -7,9 +7,19 @@ import torch
 from torch import Tensor
 
 from ddnn.config import EKDConfig
-from ddnn.distillation import ATTENTION_MAPS, attention_distance, posterior_divergence
+from ddnn.distillation import ATTENTION_MAPS, attention_distance
+from ddnn.errors import DDNNError
 from ddnn.objectives.joint import Joint
-from ddnn.objectives.objective import TEACHER, Loss, Objective, detached, in_single, net_weights, weighted_sum
+from ddnn.objectives.objective import (
+    TEACHER,
+    Loss,
+    Objective,
+    detached,
+    divergences,
+    in_single,
+    net_weights,
+    weighted_sum,
+)
 from ddnn.shared_prefix import Output
 
 
@@ -45,30 +55,36 @@ class EKD(Objective):
         """See `Objective`."""
         nets = {name: output for name, output in outputs.items() if name != TEACHER}
         joint = Joint(self.label_smoothing, self.loss_weights)(nets, labels)
-        divergences, attentions = self._divergences(outputs), self._attentions(nets)
+        taught, attentions = self._divergences(outputs), self._attentions(nets)
         ramp, weights = self._ramp(epoch), net_weights(nets, self.loss_weights)
         total = (
             joint.total
-            + ramp * self.config.alpha * weighted_sum(divergences, weights, joint.total)
+            + ramp * self.config.alpha * weighted_sum(taught, weights, joint.total)
             + ramp * self.config.beta * weighted_sum(attentions, weights, joint.total)
         )
-        return Loss(total, joint.parts | detached(divergences) | detached(attentions))
+        return Loss(total, joint.parts | detached(taught) | detached(attentions))
 
     @property
     def teacher_decay(self) -> float | None:
         """See `Objective`."""
-        return self.config.decay if self.config.teacher == "average" else None
+        return self.config.decay if self.config.teacher == "average" and self.config.alpha else None
 
     def _divergences(self, outputs: Mapping[str, Output]) -> dict[str, Tensor]:
-        """From the teacher, of each net that it teaches."""
-        logits = {name: in_single(output.logits) for name, output in outputs.items()}
-        *subnets, full = (name for name in logits if name != TEACHER)
-        taught, teacher = subnets, logits[full].detach()
+        """From the teacher, of each net that it teaches; of none where an average would not count."""
+        *subnets, full = (name for name in outputs if name != TEACHER)
+        taught, teacher = subnets, outputs[full].logits
         if self.config.teacher == "mean":
-            teacher = torch.stack([own.detach() for own in logits.values()]).mean(dim=0)
+            teacher = torch.stack([in_single(output.logits) for output in outputs.values()]).mean(dim=0)
         if self.config.teacher == "average":
-            taught, teacher = [*subnets, full], logits[TEACHER].detach()
-        return {f"kl/{name}": posterior_divergence(logits[name], teacher, self.config.temperature) for name in taught}
+            if not self.config.alpha:
+                return {}
+            if TEACHER not in outputs:
+                raise DDNNError(
+                    f"the teacher average needs its output under {TEACHER!r}, before those of the nets: that of a "
+                    "ddnn.averaged_teacher.AveragedTeacher; or take another teacher"
+                )
+            taught, teacher = [*subnets, full], outputs[TEACHER].logits
+        return divergences(outputs, taught, teacher, self.config.temperature)
 
     def _attentions(self, outputs: Mapping[str, Output]) -> dict[str, Tensor]:
         """From the full net, of each sub-net."""

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 
-from ddnn.distillation import posterior_divergence
-from ddnn.objectives.objective import Draw, Loss, Objective, cross_entropies, detached, in_single
+from ddnn.objectives.objective import Draw, Loss, Objective, cross_entropies, detached, divergences
 from ddnn.shared_prefix import Output
 
 
@@ -30,9 +30,5 @@ class Inplace(Objective):
         """See `Objective`."""
         *subnets, full = outputs
         parts = cross_entropies({full: outputs[full]}, labels, self.label_smoothing)
-        teacher = in_single(outputs[full].logits).detach()
-        parts |= {f"kl/{name}": posterior_divergence(in_single(outputs[name].logits), teacher) for name in subnets}
-        total, *others = parts.values()
-        for part in others:
-            total = total + part
-        return Loss(total, detached(parts))
+        parts |= divergences(outputs, subnets, outputs[full].logits)
+        return Loss(torch.stack(list(parts.values())).sum(), detached(parts))

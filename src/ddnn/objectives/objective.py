@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ddnn.distillation import posterior_divergence
 from ddnn.shared_prefix import Output
 
 Draw = Literal["full_and_others", "sandwich", "extremes", "one"]
@@ -66,6 +67,21 @@ def cross_entropies(outputs: Mapping[str, Output], labels: Tensor, label_smoothi
         f"ce/{name}": functional.cross_entropy(output.logits, labels, label_smoothing=label_smoothing)
         for name, output in outputs.items()
     }
+
+
+def divergences(
+    outputs: Mapping[str, Output], names: Iterable[str], teacher: Tensor, temperature: float = 1.0
+) -> dict[str, Tensor]:
+    """T² KL(softmax(teacher / T) ‖ softmax(z / T)) of each named net, under `kl/NAME`; the teacher is detached.
+
+    Args:
+        outputs: of all nets.
+        names: those that are taught.
+        teacher: logits, (batch, classes).
+        temperature: T.
+    """
+    target = in_single(teacher).detach()
+    return {f"kl/{name}": posterior_divergence(in_single(outputs[name].logits), target, temperature) for name in names}
 
 
 def in_single(logits: Tensor) -> Tensor:

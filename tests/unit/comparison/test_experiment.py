@@ -12,7 +12,7 @@ from ddnn.errors import DDNNError, ModelFileError
 from ddnn.evaluation import Score
 
 TASK = Task("alone", 0, "resnet8")
-SCORES = RunScores({"resnet8": Score(0.5, (0.4, 0.6), 1.0, 0.1, 100)}, 12.5, None)
+SCORES = RunScores({"resnet8": Score(0.5, (0.4, 0.6), 1.0, 0.1, 100)}, 12.5, None, "a machine")
 
 
 @pytest.fixture
@@ -20,8 +20,13 @@ def config(tmp_path: Path) -> CompareConfig:
     return CompareConfig(output=str(tmp_path / "results"))
 
 
+def opened(config: CompareConfig) -> Experiment:
+    with Experiment.open(config) as experiment:
+        return experiment
+
+
 def test_scores_come_back_as_they_were_written(config: CompareConfig) -> None:
-    experiment = Experiment.open(config)
+    experiment = opened(config)
     assert experiment.scores(TASK) is None
     experiment.run_directory(TASK).checkpoints.mkdir(parents=True)
     experiment.complete(TASK, SCORES)
@@ -33,18 +38,18 @@ def test_scores_come_back_as_they_were_written(config: CompareConfig) -> None:
     "change", [{"methods": "adn"}, {"seeds": "7"}, {"jobs": 2}, {"train": TrainConfig(device="cpu")}]
 )
 def test_methods_and_seeds_may_be_added(config: CompareConfig, change: dict[str, object]) -> None:
-    Experiment.open(config)
-    Experiment.open(replace(config, **change))  # type: ignore[arg-type]
+    opened(config)
+    opened(replace(config, **change))  # type: ignore[arg-type]
 
 
 def test_another_comparison_is_refused_and_the_keys_named(config: CompareConfig) -> None:
-    Experiment.open(config)
+    opened(config)
     with pytest.raises(
         DDNNError, match=r"another comparison, with lr None there and 0\.05 here; give another --output"
     ):
-        Experiment.open(replace(config, train=TrainConfig(lr=0.05)))
+        opened(replace(config, train=TrainConfig(lr=0.05)))
     with pytest.raises(DDNNError, match=r"finetune 0\.3 there and 0\.5 here"):
-        Experiment.open(replace(config, finetune=0.5))
+        opened(replace(config, finetune=0.5))
 
 
 def test_a_folder_of_something_else_is_refused(config: CompareConfig) -> None:
@@ -52,12 +57,12 @@ def test_a_folder_of_something_else_is_refused(config: CompareConfig) -> None:
     folder.mkdir()
     (folder / "thesis.tex").touch()
     with pytest.raises(DDNNError, match="exists already and is no comparison; give another --output"):
-        Experiment.open(config)
+        opened(config)
     assert [path.name for path in folder.iterdir()] == ["thesis.tex"]
 
 
 def test_damaged_files_are_named(config: CompareConfig) -> None:
-    experiment = Experiment.open(config)
+    experiment = opened(config)
     file = experiment.run_directory(TASK).path / "scores.json"
     file.parent.mkdir(parents=True)
     file.write_text('{"scores": {"resnet8"')
@@ -65,15 +70,31 @@ def test_damaged_files_are_named(config: CompareConfig) -> None:
         experiment.scores(TASK)
     experiment.conditions_file.write_text("{[")
     with pytest.raises(ModelFileError, match="is damaged"):
-        Experiment.open(config)
+        opened(config)
 
 
 def test_a_run_without_a_whole_epoch_starts_again(config: CompareConfig) -> None:
-    directory = Experiment.open(config).run_directory(TASK)
+    directory = opened(config).run_directory(TASK)
     directory.path.mkdir(parents=True)
     directory.config_file.touch()
-    assert not Experiment.open(config).resumable(TASK)
+    assert not opened(config).resumable(TASK)
     assert not directory.path.exists()
     directory.checkpoints.mkdir(parents=True)
     directory.last_checkpoint.touch()
-    assert Experiment.open(config).resumable(TASK)
+    assert opened(config).resumable(TASK)
+
+
+def test_two_comparisons_cannot_be_in_one_folder(config: CompareConfig) -> None:
+    with (
+        Experiment.open(config),
+        pytest.raises(DDNNError, match=r"another ddnn compare is at work in .*; wait for it"),
+    ):
+        opened(config)
+    opened(config)
+
+
+def test_one_that_was_killed_before_it_wrote_anything_leaves_a_folder_to_go_on_with(config: CompareConfig) -> None:
+    folder = Path(str(config.output))
+    folder.mkdir()
+    (folder / ".lock").touch()
+    assert opened(config).conditions_file.is_file()
