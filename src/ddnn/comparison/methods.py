@@ -76,8 +76,7 @@ def config_of(task: Task, config: CompareConfig) -> TrainConfig:
         of_several = dict.fromkeys(("subnets_per_step", "loss_weights", "private_norms", "weights"))
         shared = replace(shared, objective="joint", full=task.net, subnets=[], **of_several)
         if task.method == "pruned":
-            epochs, lr = max(1, round(config.finetune * shared.epochs)), config.finetune_lr * shared.peak_lr
-            shared = replace(shared, epochs=epochs, lr=lr)
+            shared = replace(shared, epochs=max(1, round(config.finetune * shared.epochs)))
         return shared
     if task.method not in ("joint", "ekd"):
         shared = replace(shared, subnets_per_step=None, loss_weights=None)

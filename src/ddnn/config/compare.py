@@ -26,8 +26,6 @@ class CompareConfig:
         output: the results folder; runs that are complete there are not run again. None means results/FULL-DATA.
         finetune: epochs of fine-tuning for each pruned net, as a share of the epochs; the full net that it is cut from
             has had all of them.
-        finetune_lr: learning rate of that fine-tuning, as a share of the peak learning rate; trained weights do not
-            survive all of it.
         score: the images to score the nets on: test, or validation, on which to choose options.
         jobs: runs at once; None means one a core, or on GPUs one each, or three for images of up to 64 pixels.
         train: what all runs have in common. `seed`, `objective`, `output` and `resume` are set for each.
@@ -37,7 +35,6 @@ class CompareConfig:
     seeds: list[int] | int | str = "0,1,2"
     output: str | None = None
     finetune: float = 0.3
-    finetune_lr: float = 0.1
     score: Literal["test", "validation"] = "test"
     jobs: int | None = None
     train: TrainConfig = field(default_factory=TrainConfig)
@@ -50,7 +47,6 @@ class CompareConfig:
         _check_distinct("seeds", self.seed_list, "give one or more, such as 0,1,2")
         check(all(0 <= seed < 2**32 for seed in self.seed_list), f"seeds must be in [0, 2^32), not {self.seeds}")
         check(0 < self.finetune <= 1, f"finetune must be a share of the epochs in (0, 1], not {self.finetune}")
-        check(0 < self.finetune_lr <= 1, f"finetune_lr must be a share in (0, 1], not {self.finetune_lr}")
         check(self.jobs is None or self.jobs >= 1, f"jobs must be at least 1, not {self.jobs}")
         check(
             self.score == "test" or self.train.validation > 0 or not self.train.data.startswith(("digits", "cifar")),
