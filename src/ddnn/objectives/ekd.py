@@ -9,7 +9,7 @@ from torch import Tensor
 from ddnn.config import EKDConfig
 from ddnn.distillation import ATTENTION_MAPS, attention_distance
 from ddnn.errors import DDNNError
-from ddnn.objectives.joint import Joint
+from ddnn.objectives.joint import joint_loss
 from ddnn.objectives.objective import (
     TEACHER,
     Loss,
@@ -54,7 +54,7 @@ class EKD(Objective):
     def __call__(self, outputs: Mapping[str, Output], labels: Tensor, epoch: float | Tensor = 0.0) -> Loss:
         """See `Objective`."""
         nets = {name: output for name, output in outputs.items() if name != TEACHER}
-        joint = Joint(self.label_smoothing, self.loss_weights)(nets, labels)
+        joint = joint_loss(nets, labels, self.label_smoothing, self.loss_weights)
         taught, attentions = self._divergences(outputs), self._attentions(nets)
         ramp, weights = self._ramp(epoch), net_weights(nets, self.loss_weights)
         total = (

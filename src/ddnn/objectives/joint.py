@@ -24,6 +24,13 @@ class Joint(Objective):
 
     def __call__(self, outputs: Mapping[str, Output], labels: Tensor, epoch: float | Tensor = 0.0) -> Loss:
         """See `Objective`."""
-        parts = cross_entropies(outputs, labels, self.label_smoothing)
-        weights = net_weights(outputs, self.loss_weights)
-        return Loss(weighted_sum(parts, weights, next(iter(parts.values()))), detached(parts))
+        return joint_loss(outputs, labels, self.label_smoothing, self.loss_weights)
+
+
+def joint_loss(
+    outputs: Mapping[str, Output], labels: Tensor, label_smoothing: float, loss_weights: Mapping[str, float] | None
+) -> Loss:
+    """The loss of `Joint`, which is a part of others."""
+    parts = cross_entropies(outputs, labels, label_smoothing)
+    weights = net_weights(outputs, loss_weights)
+    return Loss(weighted_sum(parts, weights, next(iter(parts.values()))), detached(parts))
