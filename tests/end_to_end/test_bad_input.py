@@ -37,7 +37,7 @@ def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (["--epoch", "3"], 2, "did you mean --epochs"),
         (["--epochs", "three"], 2, "--epochs must be an integer, not three"),
         (["--epochs", "0"], 1, "epochs must be at least 1"),
-        (["--objective", "ekdd"], 2, "--objective must be ekd or joint, not ekdd"),
+        (["--objective", "ekdd"], 2, "--objective must be ekd, joint, inplace, adn, sampled or cooperative, not ekdd"),
         (["--compile", "maybe"], 2, "--compile must be true, false, reduce-overhead or max-autotune, not maybe"),
         (["--subnets_per_step", "x"], 2, "--subnets_per_step must be an integer, not x"),
         (["--lr", "x"], 2, "--lr must be a number, not x"),
