@@ -71,3 +71,16 @@ def _params() -> Iterator[Any]:
 
 
 PAIRS = [*_params(), *TIMM_PAIRS]
+
+
+def _one_a_family() -> Iterator[Any]:
+    """All pairs; all but the first of each family on demand, for tests that take long."""
+    seen: set[str] = set()
+    for param in PAIRS:
+        (pair,) = param.values
+        family = pair.family.name if isinstance(pair, Pair) else "timm"
+        yield pytest.param(pair, id=param.id, marks=pytest.mark.slow if family in seen else param.marks)
+        seen.add(family)
+
+
+ONE_A_FAMILY = list(_one_a_family())

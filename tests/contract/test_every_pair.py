@@ -14,7 +14,7 @@ import ddnn
 from ddnn import joint_call
 from ddnn.objectives import EKD, Loss
 from ddnn.private_norms import is_norm
-from tests.contract.pairs import PAIRS, Pair
+from tests.contract.pairs import ONE_A_FAMILY, PAIRS, Pair
 from tests.contract.timm_pairs import TimmPair
 
 every_pair = pytest.mark.parametrize("pair", PAIRS)
@@ -71,7 +71,7 @@ def test_forward_all_equals_separate_calls(pair: Pair, training: bool, monkeypat
     check_runs_together(pair.build().double().train(training), pair.images().double())
 
 
-@every_pair
+@pytest.mark.parametrize("pair", ONE_A_FAMILY)
 def test_private_norms_run_together_and_survive_saving(
     pair: Pair, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
