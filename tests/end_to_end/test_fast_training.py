@@ -64,7 +64,15 @@ def test_activation_checkpointing_changes_nothing_but_memory(tmp_path: Path) -> 
     assert all(torch.equal(expected[name], actual[name]) for name in expected)
 
 
-@pytest.mark.parametrize("changes", [{"subnets_per_step": 1}, {"channels_last": True, "optimizer": "adamw"}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"subnets_per_step": 1},
+        {"channels_last": True, "optimizer": "adamw"},
+        {"objective": "cooperative"},  # with a second network's state
+        {"objective": "sampled"},
+    ],
+)
 def test_a_run_that_was_cut_ends_with_the_same_weights(
     changes: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
