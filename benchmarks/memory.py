@@ -18,11 +18,11 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing import get_context
-from pathlib import Path
 from typing import Any
 
 import torch
 
+from ddnn.peak_memory import resident_bytes
 from settings import Setting
 from steps import Maker, Problem, ekd
 
@@ -85,12 +85,7 @@ def _held(setting: Setting, *, highest: bool) -> int:
     """Bytes that this process holds, or has held at most."""
     if setting.device == "cuda":
         return torch.cuda.max_memory_allocated() if highest else torch.cuda.memory_allocated()
-    return _resident("VmHWM" if highest else "VmRSS")
-
-
-def _resident(field: str) -> int:
-    """A field of this process's status in bytes."""
-    for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
-        if line.startswith(f"{field}:"):
-            return 1024 * int(line.split()[1])
-    raise OSError(f"this system does not say {field}, so memory on the CPU cannot be measured")
+    held = resident_bytes("VmHWM" if highest else "VmRSS")
+    if held is None:
+        raise OSError("this system does not say what a process holds, so memory on the CPU cannot be measured")
+    return held

@@ -4,6 +4,7 @@ import contextlib
 import gc
 import os
 from pathlib import Path
+from typing import Literal
 
 import torch
 
@@ -25,7 +26,11 @@ def peak_memory_mb(device: torch.device) -> float | None:
     images included; None where the system does not tell (it is read from Linux's /proc)."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 1e6
-    if not os.access(_CLEAR, os.W_OK):
-        return None
-    line = next(line for line in _STATUS.read_text().splitlines() if line.startswith("VmHWM:"))
-    return int(line.split()[1]) * 1024 / 1e6
+    held = resident_bytes("VmHWM") if os.access(_CLEAR, os.W_OK) else None
+    return None if held is None else held / 1e6
+
+
+def resident_bytes(field: Literal["VmRSS", "VmHWM"]) -> int | None:
+    """What this process holds (VmRSS) or has held at most (VmHWM); None where the system does not tell."""
+    lines = _STATUS.read_text(encoding="utf-8").splitlines() if _STATUS.exists() else []
+    return next((1024 * int(line.split()[1]) for line in lines if line.startswith(f"{field}:")), None)

@@ -97,14 +97,9 @@ def train(
     if config.precision == "16-mixed" and device.type != "cuda":
         raise DDNNError(f"precision 16-mixed needs CUDA, and the device is {device.type}; use bf16-mixed or 32-true")
     data = open_data(config, config.seed) if data is None else data
-    network, partner = _networks(config, data, network)
-    for name in config.loss_weights or {}:
-        if name not in network:
-            raise DDNNError(f"loss_weights names {name!r}, which is no net here; {near(name, network.names)}")
-    if config.activation_checkpointing:
-        network.check_recompute()
-    for part in (data.training, data.validation, data.test):
-        part(torch.device("cpu"))  # refuse what cannot be used before anything is written
+    objective = make_objective(config)
+    network, partner = _networks(config, data, network, objective.has_partner)
+    _refuse_what_cannot_be(config, network, data)
     before = directory.entries()
     if config.resume is None:
         directory = directory.create(config)
@@ -112,7 +107,6 @@ def train(
     began = time.perf_counter()
     with _ending_well(directory, before):
         observers = [directory.append_metrics, *epoch_observers(config, progress)]
-        objective = make_objective(config)
         module = DepthDynamicTraining(network, objective, data, config, observers, partner)
         checkpoint = directory.fitting_checkpoint(module.state_dict()) if config.resume is not None else None
         module.train()  # also a network that was given in evaluation mode, as `ddnn.load` gives it
@@ -123,6 +117,17 @@ def train(
         network.eval()
         network.save(directory.network)
     return Run(network, data, directory, config, seconds)
+
+
+def _refuse_what_cannot_be(config: TrainConfig, network: DepthDynamicNetwork, data: Data) -> None:
+    """Raise a DDNNError for what only the network and the data can tell, before anything is written."""
+    for name in config.loss_weights or {}:
+        if name not in network:
+            raise DDNNError(f"loss_weights names {name!r}, which is no net here; {near(name, network.names)}")
+    if config.activation_checkpointing:
+        network.check_recompute()
+    for part in (data.training, data.validation, data.test):
+        part(torch.device("cpu"))
 
 
 @contextmanager
@@ -165,13 +170,13 @@ def make_network(config: TrainConfig, data: Data) -> DepthDynamicNetwork:
 
 
 def _networks(
-    config: TrainConfig, data: Data, given: DepthDynamicNetwork | None
+    config: TrainConfig, data: Data, given: DepthDynamicNetwork | None, has_partner: bool
 ) -> tuple[DepthDynamicNetwork, DepthDynamicNetwork | None]:
     """What is trained, and its partner, for objectives that have one."""
     partner = None
-    if config.objective == "cooperative":
+    if has_partner:
         if given is not None:
-            raise DDNNError("objective cooperative makes its two networks itself; leave network out")
+            raise DDNNError(f"objective {config.objective} makes its two networks itself; leave network out")
         partner = _fresh(config, data, derive_seed(config.seed, _PARTNER_STREAM))
     if given is None:
         return make_network(config, data), partner
@@ -203,7 +208,7 @@ def _private_norms(config: TrainConfig) -> bool | list[str]:
     """Which sub-nets have norm weights of their own."""
     if config.private_norms is not None:
         return config.private_norms
-    if config.objective != "adn":
+    if not make_objective(config).private_norms:
         return False
     with torch.device("meta"):
         names = build(config.full, config.subnet_depths, num_classes=2, **config.model_options).names

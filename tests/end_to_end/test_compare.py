@@ -15,6 +15,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import ddnn
+from ddnn.run_directory import RunDirectory
 from tests.end_to_end.command import refused, run
 
 SMALL = ("--full", "resnet14", "--subnets", "resnet8", "--train_images", "256", "--batch_size", "32")
@@ -86,35 +87,38 @@ def test_runs_what_is_missing_and_reports_on_all(tmp_path: Path, capfd: pytest.C
     assert not list(results.glob("runs/**/checkpoints")), "nobody needs them any more"
 
 
-@pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGINT])
-def test_goes_on_where_it_was_cut_short(
-    kill: signal.Signals, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    command = ("--methods", "ekd", "--seeds", "0", "--epochs", "12")
-    whole = compare(capfd, tmp_path / "whole", *command)
-
-    results = tmp_path / "cut"
-    words = ["compare", *SMALL, "--jobs", "1", *command, "--output", str(results)]
+def start_and_stop(results: Path, how: signal.Signals, *command: object) -> tuple[int, str]:
+    """Start a comparison of one run, and stop it after an epoch more; gives the exit status and what it said."""
+    run_directory = RunDirectory(results / "runs" / "ekd" / "seed0")
+    before = len(run_directory.read_metrics())
+    words = [*SMALL, "--jobs", "1", *command, "--output", results]
     process = subprocess.Popen(
-        [sys.executable, "-m", "ddnn.cli", *words],
+        [sys.executable, "-m", "ddnn.cli", "compare", *map(str, words)],
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
-    run_directory = results / "runs" / "ekd" / "seed0"
     deadline = time.monotonic() + 120
-    while not (run_directory / "checkpoints" / "last.ckpt").exists() and time.monotonic() < deadline:
+    while time.monotonic() < deadline and not (
+        run_directory.last_checkpoint.exists() and len(run_directory.read_metrics()) > before
+    ):
         time.sleep(0.02)
-    process.send_signal(kill)
+    process.send_signal(how)
     _, message = process.communicate(timeout=120)
-    assert not (run_directory / "scores.json").exists(), "it was complete before it could be cut short"
-    if kill == signal.SIGINT:
-        assert process.returncode == 130
-        assert message.strip() == "ddnn: interrupted; the same command goes on, with what is complete kept"
+    assert not (run_directory.path / "scores.json").exists(), "it was complete before it could be cut short"
+    return process.returncode, message.strip()
 
+
+def test_goes_on_where_it_was_cut_short(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    command = ("--methods", "ekd", "--seeds", "0", "--epochs", "20")
+    whole, results = tmp_path / "whole", tmp_path / "cut"
+    expected = compare(capfd, whole, *command)
+    start_and_stop(results, signal.SIGKILL, *command)
+    status, message = start_and_stop(results, signal.SIGINT, *command)
+    assert (status, message) == (130, "ddnn: interrupted; the same command goes on, with what is complete kept")
     again = compare(capfd, results, *command)
-    assert again["methods"]["ekd"] == whole["methods"]["ekd"]
-    assert same(weights(run_directory), weights(tmp_path / "whole" / "runs" / "ekd" / "seed0"))
+    assert again["methods"]["ekd"] == expected["methods"]["ekd"]
+    assert same(weights(results / "runs" / "ekd" / "seed0"), weights(whole / "runs" / "ekd" / "seed0"))
 
 
 def test_a_run_that_fails_is_named_and_the_others_are_reported(

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from ddnn.building import build
-from ddnn.comparison.experiment import Experiment, conditions
+from ddnn.comparison.experiment import Experiment, RunScores, conditions
 from ddnn.comparison.methods import Task, config_of, plan, tasks_of
 from ddnn.comparison.pool import run_all, slots
 from ddnn.comparison.progress import watching
@@ -52,9 +52,11 @@ def compare(config: CompareConfig, *, command: str = "ddnn.compare", progress: b
     if config.score == "validation" and not data.has_validation:
         raise DDNNError("score validation needs images that are held out; give a validation above 0")
     nets = _facts(config, data)
+    tasks = plan(config, list(nets))
     with Experiment.open(config) as experiment:
-        failed = _run_missing(config, experiment, nets, data, progress)
-        runs = [run for method in config.method_list for run in _method_runs(method, config, experiment, list(nets))]
+        failed = _run_missing(tasks, config, experiment, nets, data, progress)
+        complete = experiment.all_scores(tasks)
+        runs = [run for method in config.method_list for run in _method_runs(method, config, complete, list(nets))]
         if not runs:
             raise DDNNError(_failure(failed))
         summary = summarise(
@@ -62,7 +64,7 @@ def compare(config: CompareConfig, *, command: str = "ddnn.compare", progress: b
             nets,
             experiment=experiment.path.resolve().name,
             command=command,
-            device="; ".join(_devices(config, experiment, list(nets))),
+            device="; ".join(dict.fromkeys(run.device for run in complete.values())),
             split=config.score,
             config=conditions(config),
         )
@@ -73,11 +75,16 @@ def compare(config: CompareConfig, *, command: str = "ddnn.compare", progress: b
 
 
 def _run_missing(
-    config: CompareConfig, experiment: Experiment, nets: Mapping[str, NetFacts], data: Data, progress: bool
+    tasks: Sequence[Task],
+    config: CompareConfig,
+    experiment: Experiment,
+    nets: Mapping[str, NetFacts],
+    data: Data,
+    progress: bool,
 ) -> Mapping[Task, str]:
     """Make the runs that are not complete; says which failed, and why."""
-    tasks = plan(config, list(nets))
-    missing = [task for task in tasks if experiment.scores(task) is None]
+    complete = experiment.all_scores(tasks)
+    missing = [task for task in tasks if task not in complete]
     if not missing:
         return {}
     depths = {name: facts.depth for name, facts in nets.items()}
@@ -104,20 +111,16 @@ def _facts(config: CompareConfig, data: Data) -> dict[str, NetFacts]:
     return {name: NetFacts(network.depths[name], costs[name].parameters, costs[name].macs) for name in network.names}
 
 
-def _devices(config: CompareConfig, experiment: Experiment, names: Sequence[str]) -> list[str]:
-    """What the runs that are complete ran on, each once."""
-    found = [experiment.scores(task) for task in plan(config, names)]
-    return list(dict.fromkeys(run.device for run in found if run is not None))
-
-
-def _method_runs(method: str, config: CompareConfig, experiment: Experiment, names: Sequence[str]) -> list[MethodRun]:
+def _method_runs(
+    method: str, config: CompareConfig, complete: Mapping[Task, RunScores], names: Sequence[str]
+) -> list[MethodRun]:
     """What a method gave, for each seed for which all its runs are complete."""
     found = []
     for seed in config.seed_list:
         tasks = tasks_of(method, seed, names)
-        parts = [part for task in tasks if (part := experiment.scores(task)) is not None]
-        if len(parts) < len(tasks):
+        if not all(task in complete for task in tasks):
             continue
+        parts = [complete[task] for task in tasks]
         scores = {name: score for part in parts for name, score in part.scores.items()}
         peaks = [part.peak_memory_mb for part in parts if part.peak_memory_mb is not None]
         objective = make_objective(config_of(tasks[-1], config))

@@ -9,7 +9,7 @@ EXPERIMENT/summary.json, table.csv, …             the report, see `ddnn.compar
 import dataclasses
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,6 +104,10 @@ class Experiment:
             return RunScores(scores, float(found["seconds"]), found["peak_memory_mb"], found["device"])
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ModelFileError(f"{file} is damaged ({error!r}); delete {file.parent} to run it again") from None
+
+    def all_scores(self, tasks: Iterable[Task]) -> dict[Task, RunScores]:
+        """What those of the tasks gave that are complete."""
+        return {task: scores for task in tasks if (scores := self.scores(task)) is not None}
 
     def complete(self, task: Task, scores: RunScores) -> None:
         """Write what the run of a task gave; its checkpoints, which nobody needs any more, go."""

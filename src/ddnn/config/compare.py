@@ -8,7 +8,7 @@ from ddnn.config.train import TrainConfig
 from ddnn.errors import DDNNError, near
 
 METHODS = ("alone", "pruned", "joint", "ekd", "inplace", "adn", "sampled", "cooperative")
-"""What can be compared; `ddnn.comparison.methods` says what each does."""
+"""What can be compared; docs/comparing.md says what each does."""
 
 OWN_KEYS = ("seed", "objective", "output", "resume")
 """Keys of a training run that a comparison sets itself, for each of its runs."""
@@ -48,10 +48,6 @@ class CompareConfig:
         check(all(0 <= seed < 2**32 for seed in self.seed_list), f"seeds must be in [0, 2^32), not {self.seeds}")
         check(0 < self.finetune <= 1, f"finetune must be a share of the epochs in (0, 1], not {self.finetune}")
         check(self.jobs is None or self.jobs >= 1, f"jobs must be at least 1, not {self.jobs}")
-        check(
-            self.score == "test" or self.train.validation > 0 or not self.train.data.startswith(("digits", "cifar")),
-            "score validation needs images that are held out; give a validation above 0",
-        )
         default = TrainConfig()
         for key in OWN_KEYS:
             check(

@@ -24,6 +24,7 @@ class AdaptiveDepth(Objective):
     """
 
     draw: ClassVar[Draw] = "extremes"
+    private_norms: ClassVar[bool] = True
     label_smoothing: float = 0.0
 
     def __call__(self, outputs: Mapping[str, Output], labels: Tensor, epoch: float | Tensor = 0.0) -> Loss:

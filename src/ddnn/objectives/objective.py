@@ -34,16 +34,18 @@ class Objective(ABC):
         draw: which nets a step trains.
         has_partner: whether a second network of the same nets is trained beside the first; its outputs come first,
             under the names `PARTNER + NAME`.
+        private_norms: whether the smallest sub-net has norm weights of its own, where the configuration leaves it open.
         teacher_decay: of an average of the full net's weights whose output comes first, under the name `TEACHER`, see
             `ddnn.averaged_teacher`; None for objectives without.
     """
 
     draw: ClassVar[Draw] = "full_and_others"
     has_partner: ClassVar[bool] = False
+    private_norms: ClassVar[bool] = False
 
     @property
     def teacher_decay(self) -> float | None:
-        """See above."""
+        """See the attributes."""
         return None
 
     @abstractmethod
