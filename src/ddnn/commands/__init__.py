@@ -1,0 +1,36 @@
+"""What the command line can do: one command a file, each with its keys and what it prints. No logic of its own.
+
+Torch and what stands on it are imported by the command that needs them, when it runs.
+"""
+
+from typing import Any, Protocol
+
+from ddnn.command_parser import CommandParser
+from ddnn.commands import compare, evaluate, extract, families, predict, train
+
+
+class Command(Protocol):
+    """What a module of this package has."""
+
+    @property
+    def DESCRIPTION(self) -> str:  # noqa: N802  # a constant of the module
+        """What it does, in a line."""
+        ...
+
+    def add_options(self, parser: CommandParser) -> None:
+        """Add the keys of the command to its parser."""
+        ...
+
+    def run(self, options: Any) -> None:
+        """Do what the parsed options ask for, and print the result."""
+        ...
+
+
+COMMANDS: dict[str, Command] = {
+    "families": families,
+    "train": train,
+    "compare": compare,
+    "evaluate": evaluate,
+    "extract": extract,
+    "predict": predict,
+}
