@@ -14,7 +14,7 @@ from ddnn.families import REGISTRY, Depth, Family, Step, family_of, resolve_dept
 from ddnn.families.own_model import OwnModel
 from ddnn.families.timm_models import PREFIX, TimmModel
 from ddnn.modes import in_mode
-from ddnn.network import DepthDynamicNetwork, tie_subnets
+from ddnn.network import DepthDynamicNetwork
 from ddnn.weights import load_private, load_weights, read_weights
 
 Subnets = Iterable[str] | Mapping[str, Depth]
@@ -280,3 +280,18 @@ def _fill(network: DepthDynamicNetwork, tensors: Mapping[str, Tensor], directory
         )
     for name, target in targets.items():
         target.copy_(tensors[name])
+
+
+def tie_subnets(
+    network: DepthDynamicNetwork, subnets: Mapping[str, Depth], private_norms: Collection[str] = ()
+) -> DepthDynamicNetwork:
+    """Add all of `subnets`, deep to shallow, so that each finds the longest prefix to share.
+
+    Args:
+        network: to which they are added.
+        subnets: the depth of each.
+        private_norms: those that get normalisation weights of their own.
+    """
+    for name in sorted(subnets, key=lambda name: sum(subnets[name]), reverse=True):
+        network.add_subnet(name, subnets[name], private_norms=name in private_norms)
+    return network

@@ -5,7 +5,7 @@ active depth is the module that is called.
 """
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import asdict
 from pathlib import Path
@@ -16,15 +16,16 @@ from torch import Tensor, nn
 
 from ddnn import storage
 from ddnn.calibration import calibrate
+from ddnn.cascade import CascadeOutput, run_cascade
+from ddnn.cascade_spec import participants
 from ddnn.data_spec import DataSpec
 from ddnn.errors import DDNNError, near
 from ddnn.families import Depth, Family, Step, resolve_depths
-from ddnn.families.family import common_prefix
 from ddnn.private_norms import make_norms_private
-from ddnn.shared_prefix import Output, Plan, plan, run, run_separately
+from ddnn.routes import Routes
+from ddnn.segments import Segment, whole_nets
+from ddnn.shared_prefix import Output, run, run_separately
 from ddnn.sharing import corresponding_paths, detach_parts, share_modules, tie
-
-PLANS_KEPT = 32  # of the choices of nets that `forward_all` was last asked for
 
 
 class DepthDynamicNetwork(nn.Module):
@@ -71,12 +72,10 @@ class DepthDynamicNetwork(nn.Module):
         self.depths: dict[str, Depth] = {}
         self.names: tuple[str, ...] = ()
         """All nets, shallow to deep; the full net is the last."""
-        self._private_norms: set[str] = set()
-        self._steps: dict[str, list[Step]] = {}
-        self._plans: dict[tuple[str, ...], Plan] = {}
+        self._routes = Routes(self.full, family.images_are_independent)
         self.nets = nn.ModuleDict()
         self.training = self.nets.training = model.training
-        self._hold(self.full, depth, model, family.steps(depth))
+        self._hold(self.full, depth, model, family.steps(depth), private_norms=False)
 
     @property
     def subnet_names(self) -> tuple[str, ...]:
@@ -86,13 +85,13 @@ class DepthDynamicNetwork(nn.Module):
     @property
     def private_norms(self) -> tuple[str, ...]:
         """The sub-nets with normalisation weights of their own, shallow to deep."""
-        return tuple(name for name in self.names if name in self._private_norms)
+        return tuple(name for name in self.names if name in self._routes.private)
 
     @property
     def shares_prefix(self) -> bool:
         """Whether `forward_all` computes what the nets have in common once; False where they cannot be told apart
         into steps (see `ddnn.from_model`)."""
-        return self._steps.keys() == self.depths.keys()
+        return len(self._routes) == len(self.depths)
 
     def __getitem__(self, name: str) -> nn.Module:
         """The stock module of a net, its parameters tied to the full net's.
@@ -142,14 +141,49 @@ class DepthDynamicNetwork(nn.Module):
             >>> [tuple(feature.shape) for feature in outputs["resnet8"].features]
             [(2, 16, 32, 32), (2, 32, 16, 16), (2, 64, 8, 8)]
         """
-        chosen = {name: self[name] for name in (self.names if names is None else names)}
-        nets = {name: chosen[name] for name in self.names if name in chosen}
+        nets = self._chosen(names)
         if recompute:
             self.check_recompute()
         if not self.shares_prefix:
             ends, feature = self.family.stage_ends, self.family.feature
             return {name: run_separately(net, ends(self.depths[name]), x, feature) for name, net in nets.items()}
-        return run(self._plan(tuple(nets)), nets, x, recompute)
+        return run(self._routes.plan(tuple(nets)), nets, x, recompute)
+
+    def cascade(self, x: Tensor, thresholds: Mapping[str, float], *, last: str | None = None) -> CascadeOutput:
+        """For each image the answer of the first net that is sure enough; what nets have in common is computed once.
+
+        Args:
+            x: images, (batch, channels, height, width).
+            thresholds: the nets to ask, and the confidence (largest softmax probability) in [0, 1] from which each
+                one's answer is taken; they are asked shallow to deep.
+            last: the net that answers what is left, which has no threshold; the full net by default.
+
+        Raises:
+            DDNNError: in training mode; for unknown nets, nets not before `last`, or thresholds outside [0, 1].
+
+        Example:
+            >>> import ddnn, torch
+            >>> net = ddnn.build("resnet20", subnets=["resnet8"], num_classes=10).eval()
+            >>> net.cascade(torch.zeros(2, 3, 32, 32), {"resnet8": 0.9}).logits.shape
+            torch.Size([2, 10])
+        """
+        nets = {name: self[name] for name in participants(self.names, thresholds, last)}
+        return run_cascade(nets, self.segments(nets), thresholds, x)
+
+    def segments(self, names: Iterable[str] | None = None) -> tuple[Segment, ...]:
+        """What several nets consist of, cut where they part: each segment after the one whose value goes into it.
+
+        Args:
+            names: the nets; all of them by default. An unknown one is a DDNNError.
+
+        Example:
+            >>> import ddnn
+            >>> net = ddnn.build("resnet20", subnets=["resnet8"], num_classes=10)
+            >>> [(segment.source, segment.nets, segment.leaf) for segment in net.segments()]
+            [(None, ('resnet8', 'resnet20'), None), (0, ('resnet8',), 'resnet8'), (0, ('resnet20',), 'resnet20')]
+        """
+        chosen = tuple(self._chosen(names))
+        return self._routes.segments(chosen) if self.shares_prefix else whole_nets(chosen)
 
     def check_recompute(self) -> None:
         """Raise a DDNNError if `forward_all` cannot recompute, because the nets are not known as steps."""
@@ -189,8 +223,7 @@ class DepthDynamicNetwork(nn.Module):
         subnet = self._tied(depth, steps, private_norms)
         if calibrate_with is not None:
             calibrate(subnet, set(self.modules()), calibrate_with)
-        self._hold(name, depth, subnet, steps)
-        self._private_norms |= {name} if private_norms else set()
+        self._hold(name, depth, subnet, steps, private_norms)
 
     def extract(self, name: str) -> nn.Module:
         """An independent stock model of one net: its `state_dict` loads into the stock class with `strict=True`."""
@@ -223,51 +256,31 @@ class DepthDynamicNetwork(nn.Module):
         }
 
     def _tied(self, depth: Depth, steps: list[Step] | None, private_norms: bool) -> nn.Module:
-        """A stock model of `depth` on this network's weights; its modules are another net's as far as both agree.
-
-        With private norms it agrees with no other net past what it has in common with the full net.
-        """
+        """A stock model of `depth` on this network's weights; its modules are another net's as far as both agree."""
         with torch.device("meta"):
             subnet = self.family.build(depth, self.num_classes, self.in_channels, self.options)
         if steps is None or not self.shares_prefix:
             tie(subnet, self[self.full], {"": ""}, {})
         else:
             slices = self.family.slices(depth, self.depths[self.full], self.options)
-            tie(subnet, self[self.full], corresponding_paths(steps, self._steps[self.full]), slices)
-            apart = self._steps.keys() - {self.full} if private_norms else self._private_norms
-            agreeing = [name for name in self._steps if name not in apart]
-            nearest = max(agreeing, key=lambda name: common_prefix(steps, self._steps[name]))
-            common = steps[: common_prefix(steps, self._steps[nearest])]
-            share_modules(subnet, self[nearest], corresponding_paths(common, self._steps[nearest]))
+            tie(subnet, self[self.full], corresponding_paths(steps, self._routes[self.full]), slices)
+            nearest, common = self._routes.nearest(steps, private_norms)
+            share_modules(subnet, self[nearest], corresponding_paths(steps[:common], self._routes[nearest]))
         if private_norms:
             make_norms_private(subnet, self[self.full])
         return subnet
 
-    def _hold(self, name: str, depth: Depth, model: nn.Module, steps: list[Step] | None) -> None:
+    def _hold(self, name: str, depth: Depth, model: nn.Module, steps: list[Step] | None, private_norms: bool) -> None:
         self._check_name(name)
         self.nets[_key(name)] = model
         self.depths[name] = depth
         self.names = tuple(sorted(self.depths, key=lambda other: (other == self.full, *self._size(other))))
-        if steps is not None:
-            self._steps[name] = steps
-        self._plans = {}
+        self._routes.add(name, steps, private_norms)
 
-    def _plan(self, names: tuple[str, ...]) -> Plan:
-        """The turns of these nets; those of the choices that were last asked for are kept.
-
-        A compiler that traces this would compile anew whenever the choices kept have changed, so there none is looked
-        up.
-        """
-        made = None if torch.compiler.is_compiling() else self._plans.pop(names, None)
-        if made is None:
-            order = [step.key for step in self._steps[self.full]]
-            paths = {name: self._steps[name] for name in names}
-            made = plan(paths, order, self.family.images_are_independent, self._private_norms)
-        if not torch.compiler.is_compiling():
-            self._plans[names] = made
-            while len(self._plans) > PLANS_KEPT:
-                del self._plans[next(iter(self._plans))]
-        return made
+    def _chosen(self, names: Iterable[str] | None) -> dict[str, nn.Module]:
+        """These nets, or all, shallow to deep."""
+        chosen = {name: self[name] for name in (self.names if names is None else names)}
+        return {name: chosen[name] for name in self.names if name in chosen}
 
     def _size(self, name: str) -> tuple[int, Depth]:
         return sum(self.depths[name]), self.depths[name]
@@ -282,18 +295,3 @@ class DepthDynamicNetwork(nn.Module):
 def _key(name: str) -> str:
     """`ModuleDict` refuses names that `Module` has, such as half."""
     return f"net_{name}"
-
-
-def tie_subnets(
-    network: DepthDynamicNetwork, subnets: Mapping[str, Depth], private_norms: Collection[str] = ()
-) -> DepthDynamicNetwork:
-    """Add all of `subnets`, deep to shallow, so that each finds the longest prefix to share.
-
-    Args:
-        network: to which they are added.
-        subnets: the depth of each.
-        private_norms: those that get normalisation weights of their own.
-    """
-    for name in sorted(subnets, key=lambda name: sum(subnets[name]), reverse=True):
-        network.add_subnet(name, subnets[name], private_norms=name in private_norms)
-    return network

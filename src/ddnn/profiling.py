@@ -1,6 +1,7 @@
 """What a net costs: parameters and multiply-accumulates."""
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 import torch
 from torch import nn
@@ -26,10 +27,16 @@ class Cost:
 def cost(model: nn.Module, input_shape: tuple[int, int, int]) -> Cost:
     """The cost of a model for one image of (channels, height, width); a model on the meta device is not computed."""
     device = next(model.parameters()).device
+    count = macs(model, torch.zeros(1, *input_shape, device=device))
+    return Cost(sum(parameter.numel() for parameter in model.parameters()), count)
+
+
+def macs(model: nn.Module, value: Any) -> int:
+    """Multiply-accumulates of a module for what goes into it, in evaluation mode."""
     counter = FlopCounterMode(display=False)
-    with in_mode(model, training=False), counter, torch.no_grad():
-        model(torch.zeros(1, *input_shape, device=device))
-    return Cost(sum(parameter.numel() for parameter in model.parameters()), counter.get_total_flops() // 2)
+    with in_mode(model, training=False), counter, torch.enable_grad():  # without gradients torch trips over parts
+        model(value)
+    return counter.get_total_flops() // 2
 
 
 def family_costs(family: Family, image_size: int | None = None, num_classes: int | None = None) -> dict[str, Cost]:

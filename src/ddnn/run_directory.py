@@ -10,6 +10,7 @@ RUN/checkpoints/        last.ckpt, from which `ddnn train --resume RUN` goes on
 
 import csv
 import dataclasses
+import json
 import pickle
 import shutil
 from collections.abc import Mapping
@@ -195,6 +196,25 @@ class RunDirectory:
                 "restore the configuration that the run was started with"
             )
         return self.last_checkpoint
+
+    def read_accuracies(self) -> dict[str, float]:
+        """Accuracy of each net on the test images, in [0, 1]; empty if this is no run, or it did not come so far.
+
+        Raises:
+            ModelFileError: if what the run wrote is damaged.
+        """
+        if not self.results.is_file():
+            return {}
+        try:
+            nets = json.loads(self.results.read_text(encoding="utf-8"))["nets"]
+            accuracies = {name: float(net["accuracy"]) for name, net in nets.items()}
+            if not all(0 <= accuracy <= 1 for accuracy in accuracies.values()):
+                raise ValueError("an accuracy is not in [0, 1]")
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ModelFileError(
+                f"{self.results} is damaged ({error!r}); score the nets again, or move it away"
+            ) from None
+        return accuracies
 
     def append_metrics(self, row: dict[str, Any]) -> None:
         """Add a row to the metrics; rows of the same or a later epoch, left by a run that was cut short, go."""

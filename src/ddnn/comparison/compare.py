@@ -13,8 +13,9 @@ from ddnn.comparison.progress import watching
 from ddnn.comparison.report import write_report
 from ddnn.comparison.summary import MethodRun, NetFacts, summarise
 from ddnn.config import CompareConfig
-from ddnn.data import Data, is_small, open_data
+from ddnn.data import Data, open_data
 from ddnn.errors import DDNNError
+from ddnn.geometry import is_small
 from ddnn.objectives import make_objective
 from ddnn.profiling import cost
 from ddnn.subnet_draw import never_drawn

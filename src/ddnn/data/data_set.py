@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ddnn.config import DataConfig
 from ddnn.data.augmentation import Augmentation
-from ddnn.data.images import IMAGENET_MEAN, IMAGENET_STD, LARGEST_SMALL_SIDE, is_small, statistics
+from ddnn.data.images import IMAGENET_MEAN, IMAGENET_STD, statistics
 from ddnn.data.large import LargeLoader, evaluation_transform, training_transform
 from ddnn.data.memory import MemoryLoader, decode_all
 from ddnn.data.order import EpochOrder
@@ -18,6 +18,7 @@ from ddnn.data.sources import open_source
 from ddnn.data.splits import Source, Split, hold_out, subset
 from ddnn.data_spec import DataSpec
 from ddnn.errors import DataError
+from ddnn.geometry import LARGEST_SMALL_SIDE, is_small
 
 _USUAL_SIDE = 224
 

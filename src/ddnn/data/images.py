@@ -15,9 +15,7 @@ from torchvision.transforms.v2 import functional
 
 from ddnn.data_spec import DataSpec
 from ddnn.errors import UnreadableImageError
-
-LARGEST_SMALL_SIDE = 64
-"""Images of up to this many pixels a side are held in memory; larger ones are decoded anew in each epoch."""
+from ddnn.geometry import covering, is_small
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -113,8 +111,6 @@ def spread(count: int, wanted: int) -> list[int]:
 def resize(image: Tensor, size: tuple[int, int]) -> Tensor:
     """Resize so that the image just covers what is wanted, then cut out the centre.
 
-    Small images lose nothing but what sticks out; large ones first get the usual margin of 256 pixels for 224.
-
     Args:
         image: uint8 of shape (..., height, width).
         size: the wanted (height, width) in pixels.
@@ -122,20 +118,11 @@ def resize(image: Tensor, size: tuple[int, int]) -> Tensor:
     Returns:
         uint8 of shape (..., *size).
     """
-    height, width = size if is_small(size) else (size[0] * 256 // 224, size[1] * 256 // 224)
-    old_height, old_width = image.shape[-2:]
-    if height * old_width >= width * old_height:
-        covering = [height, height * old_width // old_height]
-    else:
-        covering = [width * old_height // old_width, width]
-    if covering != [old_height, old_width]:
-        image = functional.resize(image, covering, antialias=True)
-    return image if covering == list(size) else functional.center_crop(image, list(size))
-
-
-def is_small(size: tuple[int, int]) -> bool:
-    """Whether images of this (height, width) are held in memory."""
-    return max(size) <= LARGEST_SMALL_SIDE
+    old = (image.shape[-2], image.shape[-1])
+    covered = covering(old, size)
+    if covered != old:
+        image = functional.resize(image, list(covered), antialias=True)
+    return image if covered == size else functional.center_crop(image, list(size))
 
 
 def with_channels(images: Tensor, channels: int) -> Tensor:

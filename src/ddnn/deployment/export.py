@@ -1,0 +1,222 @@
+"""A network as files that run without this library: a graph for each net, one weight file for all, one manifest.
+
+An export is checked before it appears: every graph is valid, and every net gives what PyTorch gives.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from ddnn import __version__
+from ddnn.cascade_spec import CascadeSpec
+from ddnn.deployment.agreement import check_onnx, check_torch
+from ddnn.deployment.graphs import OPSET, NotExportable, describe, require_onnx, shares_cheaply
+from ddnn.deployment.joint_graph import GraphPiece, JointGraph
+from ddnn.deployment.manifest import INPUT, MANIFEST, OUTPUT, WEIGHTS, File, Manifest, Net, Piece
+from ddnn.deployment.staging import staged
+from ddnn.deployment.weight_file import WeightFile
+from ddnn.modes import in_mode
+from ddnn.network import DepthDynamicNetwork
+from ddnn.profiling import cost
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Export:
+    """What was written.
+
+    Args:
+        manifest: of the export.
+        difference: the largest difference of a logit to PyTorch's, over all nets and images.
+    """
+
+    manifest: Manifest
+    difference: float
+
+
+def export_onnx(
+    network: DepthDynamicNetwork,
+    directory: str | Path,
+    images: Tensor,
+    *,
+    accuracies: Mapping[str, float] | None = None,
+    cascade: CascadeSpec | None = None,
+    pieces: bool = True,
+    progress: Progress = lambda _: None,
+) -> Export:
+    """Write every net as an ONNX graph; all graphs point into one weight file.
+
+    Args:
+        network: on the CPU.
+        directory: a folder that does not exist; it appears when all is written and checked.
+        images: (batch, channels, height, width), two or more, on which graphs are compared with PyTorch. Their size is
+            that of the graphs; the batch is free.
+        accuracies: of the nets, in [0, 1], for the manifest.
+        cascade: the calibrated cascade, for the manifest.
+        pieces: write the graphs for cascades too, where nets have something in common.
+        progress: is told what is being done.
+
+    Raises:
+        NotExportable: if a net cannot be expressed in ONNX.
+        DDNNError: if the folder exists, onnx is not installed, or a graph does not agree with PyTorch.
+
+    Example:
+        >>> import ddnn, tempfile, torch
+        >>> from ddnn.deployment import Runtime, export_onnx
+        >>> net = ddnn.build("resnet20", subnets=["resnet8"], num_classes=10)
+        >>> folder = tempfile.mkdtemp()
+        >>> _ = export_onnx(net, f"{folder}/export", torch.randn(2, 3, 32, 32), pieces=False)
+        >>> Runtime(f"{folder}/export")(torch.randn(5, 3, 32, 32), "resnet8").shape
+        (5, 10)
+    """
+    require_onnx()
+    images = _two_or_more(images)
+    with staged(Path(directory)) as stage:
+        manifest = _facts(network, images, accuracies or {}, cascade, kind="onnx")
+        progress(f"exporting {', '.join(network.names)}")
+        joint = JointGraph(network, images)
+        with WeightFile(stage / WEIGHTS) as weights:
+            manifest = _write_graphs(joint, stage, weights, manifest, pieces)
+        manifest = replace(manifest, weights=File.of(stage, WEIGHTS))
+        progress("comparing with PyTorch")
+        difference = check_onnx(network, stage, manifest, images)
+        (stage / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
+    return Export(manifest, difference)
+
+
+def export_torch(
+    network: DepthDynamicNetwork,
+    directory: str | Path,
+    images: Tensor,
+    *,
+    accuracies: Mapping[str, float] | None = None,
+    cascade: CascadeSpec | None = None,
+    progress: Progress = lambda _: None,
+) -> Export:
+    """Write every net as a `torch.export` program, which `torch.export.load` reads; see `export_onnx`.
+
+    Each program has weights of its own.
+    """
+    images = _two_or_more(images)
+    with staged(Path(directory)) as stage:
+        manifest = _facts(network, images, accuracies or {}, cascade, kind="torch")
+        nets = {}
+        for name, net in manifest.nets.items():
+            progress(f"exporting {name}")
+            _save_program(network, name, images, stage / f"{name}.pt2", _metadata(manifest, name))
+            nets[name] = replace(net, graph=File.of(stage, f"{name}.pt2"))
+        manifest = replace(manifest, nets=nets)
+        progress("comparing with PyTorch")
+        difference = check_torch(network, lambda name: torch.export.load(stage / f"{name}.pt2").module(), images)
+        (stage / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
+    return Export(manifest, difference)
+
+
+def _facts(
+    network: DepthDynamicNetwork,
+    images: Tensor,
+    accuracies: Mapping[str, float],
+    cascade: CascadeSpec | None,
+    kind: Any,
+) -> Manifest:
+    """The manifest, before any file is written."""
+    _, channels, height, width = images.shape
+    shape = (channels, height, width)
+    nets = {}
+    for name in network.names:
+        own = cost(network[name], shape)
+        accuracy = accuracies.get(name)
+        nets[name] = Net(File("", 0, ""), network.depths[name], own.parameters, own.macs, accuracy)
+    return Manifest(
+        full=network.full,
+        nets=nets,
+        num_classes=network.num_classes,
+        input_shape=shape,
+        data=network.data_spec,
+        kind=kind,
+        opset=OPSET if kind == "onnx" else None,
+        cascade=cascade,
+        made_with={"ddnn": __version__, "torch": torch.__version__},
+    )
+
+
+def _write_graphs(joint: JointGraph, stage: Path, weights: WeightFile, manifest: Manifest, pieces: bool) -> Manifest:
+    nets, cheap = {}, True
+    for name in (manifest.full, *manifest.names[:-1]):  # the full net's weights first, in their own order
+        graph = joint.net(name)
+        cheap = cheap and shares_cheaply(graph)
+        file = _write(graph, stage, f"{name}.onnx", weights, _metadata(manifest, name))
+        nets[name] = replace(manifest.nets[name], graph=file)
+    written = tuple(_write_piece(joint, piece, stage, weights) for piece in joint.pieces) if pieces else ()
+    return replace(
+        manifest,
+        nets={name: nets[name] for name in manifest.names},
+        pieces=written if len(written) > len(nets) else (),  # else they are the nets
+        shares_cheaply=cheap,
+    )
+
+
+def _write_piece(joint: JointGraph, piece: GraphPiece, stage: Path, weights: WeightFile) -> Piece:
+    graph, segment = joint.piece(piece), piece.segment
+    inputs = tuple(str(value.name) for value in graph.graph.inputs)
+    outputs = tuple(str(value.name) for value in graph.graph.outputs)
+    facts = {"ddnn": __version__, "net": str(graph.graph.name)}
+    file = _write(graph, stage, f"piece.{segment.index}.onnx", weights, facts)  # no net can have this name
+    return Piece(file, segment.source, inputs, outputs, segment.nets, segment.leaf, piece.macs)
+
+
+def _write(graph: "ir.Model", stage: Path, name: str, weights: WeightFile, facts: Mapping[str, str]) -> File:
+    import onnx_ir
+
+    describe(graph, facts)
+    onnx_ir.save(weights.take(graph), stage / name)
+    return File.of(stage, name)
+
+
+def _save_program(
+    network: DepthDynamicNetwork, name: str, images: Tensor, path: Path, metadata: Mapping[str, str]
+) -> None:
+    model = network.extract(name)
+    try:
+        with in_mode(model, training=False), torch.no_grad():
+            program = torch.export.export(model, (images,), dynamic_shapes=({0: torch.export.Dim("batch")},))
+    except Exception as error:  # whatever torch raises about code that it cannot follow
+        reason = str(error).strip().splitlines()
+        raise NotExportable(f"{name} cannot be exported by torch.export: {reason[0] if reason else error}") from None
+    torch.export.save(program, path, extra_files={"ddnn.json": json.dumps(metadata)})
+
+
+def _metadata(manifest: Manifest, name: str) -> dict[str, str]:
+    """What a consumer of one graph needs to know, as texts."""
+    net = manifest.nets[name]
+    facts = {
+        "ddnn": __version__,
+        "net": name,
+        "full": manifest.full,
+        "depth": json.dumps(net.depth),
+        "input": INPUT,
+        "input_shape": json.dumps(["batch", *manifest.input_shape]),
+        "output": OUTPUT,
+    }
+    if manifest.data is not None:
+        facts |= {key: json.dumps(value) for key, value in asdict(manifest.data).items()}
+        facts["preparation"] = (
+            "decode to RGB (or grey, if channels is 1), resize with antialiased bilinear interpolation so that the "
+            "image just covers size (by 256/224 more if a side of size is above 64 pixels), cut out the centre, "
+            "divide by 255, subtract mean, divide by std; channels first"
+        )
+    return facts
+
+
+def _two_or_more(images: Tensor) -> Tensor:
+    """Tracing takes a batch of one for a constant."""
+    return torch.cat([images, images]) if len(images) == 1 else images
