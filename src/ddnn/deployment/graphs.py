@@ -69,6 +69,11 @@ def make_graph(
     except Exception as error:  # whatever torch raises about code that it cannot follow
         raise NotExportable(f"{title} cannot be exported to ONNX: {_first_line(error)}") from None
     assert program is not None
+    if any(value.shape is not None and isinstance(value.shape[0], int) for value in program.model.graph.inputs):
+        raise NotExportable(
+            f"{title} cannot be exported to ONNX with a free batch size: the model's code makes {len(values[0])}, the "
+            f"size of the example, a constant; use x.shape[0] in place of len(x), and no int() of it"
+        )
     return _tidy(program.model)
 
 

@@ -37,7 +37,7 @@ def embed(model: nn.Module, images: Tensor) -> Tensor:
     """What torchvision does before the encoder's layers: patches, class token, position embedding."""
     assert isinstance(model, VisionTransformer)
     patches = model._process_input(images)
-    tokens = torch.cat([model.class_token.expand(len(images), -1, -1), patches], dim=1)
+    tokens = torch.cat([model.class_token.expand(images.shape[0], -1, -1), patches], dim=1)
     return model.encoder.dropout(tokens + model.encoder.pos_embedding)
 
 

@@ -1,0 +1,64 @@
+"""What holds for the export of every family, and of every pair on demand."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import ddnn
+from ddnn.deployment import Runtime, export_onnx
+from ddnn.families import REGISTRY, Depth, Family
+from tests.contract.pairs import PAIRS, Pair
+from tests.contract.timm_pairs import TimmPair
+
+
+def small(family: Family) -> tuple[Depth, Depth]:
+    """Depths of a full net of two blocks in a middle stage, or the shallowest member's, and of a sub-net without the
+    second."""
+    stages = len(next(iter(family.members.values())))
+    middle = stages // 2
+    full = tuple(2 if stage == middle else 1 for stage in range(stages))
+    return full, (1,) * stages
+
+
+@pytest.mark.parametrize("family", REGISTRY.values(), ids=lambda family: family.name)
+def test_every_family_exports(family: Family, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    pair = Pair(family, "full", "subnet")
+    options, channels = family.parse_options(pair.options), family.default_input[0]
+    full, depth = small(family)
+    model = family.build(full, 7, channels, options)
+    network = ddnn.DepthDynamicNetwork(family, ("full", full), model, num_classes=7, options=options)
+    network.add_subnet("subnet", depth)
+    check_export(network, pair.images(), tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pair", PAIRS)
+def test_every_pair_exports(pair: Pair | TimmPair, tmp_path: Path) -> None:
+    check_export(pair.build(), pair.images(), tmp_path)
+
+
+def check_export(network: ddnn.DepthDynamicNetwork, images: torch.Tensor, folder: Path) -> None:
+    with torch.no_grad():  # running statistics that differ between the nets
+        network.train().forward_all(images)
+    network.eval()
+    export = export_onnx(network, folder / "export", images)
+    assert export.difference <= 1e-4
+    full = sum(t.numel() * t.element_size() for t in network[network.full].state_dict().values())
+    weights = export.manifest.weights
+    assert weights is not None
+    assert weights.bytes <= 1.03 * full
+
+    runtime = Runtime(folder / "export", threads=1)
+    others = torch.randn(3, *images.shape[1:], generator=torch.Generator().manual_seed(2))
+    for name in network.names:  # another batch size than that of the export
+        with torch.no_grad():
+            expected = network.extract(name).eval()(others).numpy()
+        scale = max(1.0, float(np.abs(expected).max()))
+        np.testing.assert_allclose(runtime(others.numpy(), name), expected, rtol=0, atol=1e-4 * scale)
+        cascaded = runtime.cascade(others.numpy(), last=name)
+        np.testing.assert_allclose(cascaded.logits, expected, rtol=0, atol=1e-4 * scale)
+    thresholds = dict.fromkeys(network.subnet_names, 1.0)
+    assert set(runtime.cascade(others.numpy(), thresholds).answered_by) <= set(range(len(network.names)))
