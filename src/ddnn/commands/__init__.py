@@ -6,7 +6,7 @@ Torch and what stands on it are imported by the command that needs them, when it
 from typing import Any, Protocol
 
 from ddnn.command_parser import CommandParser
-from ddnn.commands import compare, evaluate, extract, families, predict, train
+from ddnn.commands import cascade, choose, compare, evaluate, export, extract, families, predict, profile, quantize, train
 
 
 class Command(Protocol):
@@ -31,6 +31,11 @@ COMMANDS: dict[str, Command] = {
     "train": train,
     "compare": compare,
     "evaluate": evaluate,
+    "profile": profile,
+    "choose": choose,
+    "export": export,
+    "quantize": quantize,
+    "cascade": cascade,
     "extract": extract,
     "predict": predict,
 }

@@ -1,36 +1,61 @@
 """`ddnn predict`: what a net says of images in files."""
 
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ddnn.command_parser import CommandParser
 from ddnn.config import PredictConfig, from_fields
 from ddnn.reports import percent, print_json, print_table
+
+if TYPE_CHECKING:
+    from ddnn.deployment import Runtime
+    from ddnn.deployment.network_engine import NetworkEngine
 
 DESCRIPTION = "labels and probabilities of images, by any sub-net"
 
 
 def add_options(parser: CommandParser) -> None:
     """The keys of the command."""
-    parser.add_argument("run", help="a run directory or a saved network")
-    parser.add_argument("images", nargs="+", metavar="IMAGE", help="image files")
+    parser.add_argument("run", help="a run directory, a saved network, or an export")
+    parser.add_argument(
+        "images", nargs="+", metavar="IMAGE", help="image files, folders of them, or .txt files with a path a line"
+    )
     parser.add_class_arguments(PredictConfig)
 
 
 def run(options: Any) -> None:
     """Do it, and print the result."""
     config = from_fields(PredictConfig, options.as_dict())
-    from ddnn.building import load
+    from ddnn.deployment.image_files import image_files
     from ddnn.deployment.prediction import predict
+    from ddnn.errors import UnreadableImageError
+
+    engine = _engine(options.run, config)
+    name = config.subnet or engine.full
+    found = predict(engine, image_files(options.images), name, config.top, config.batch_size)
+    if found.read and options.json:
+        print_json({"subnet": name, "predictions": [asdict(p) for p in found.read], "unreadable": found.unreadable})
+    elif found.read:
+        rows = [
+            (prediction.image if place == 0 else "", label, percent(probability))
+            for prediction in found.read
+            for place, (label, probability) in enumerate(zip(prediction.labels, prediction.probabilities, strict=True))
+        ]
+        print_table(f"{options.run}, {name}", ["image", "label", "probability, %"], rows)
+    if found.unreadable:
+        first, *others = found.unreadable
+        raise UnreadableImageError(first + (f"; and {len(others)} more cannot be read either" if others else ""))
+
+
+def _engine(run: str, config: PredictConfig) -> "Runtime | NetworkEngine":
+    from ddnn.deployment.manifest import is_export
+
+    if is_export(run):
+        from ddnn.deployment import Runtime
+
+        return Runtime(run)
+    from ddnn.building import load
+    from ddnn.deployment.network_engine import NetworkEngine
     from ddnn.devices import pick_device
 
-    network = load(options.run).to(pick_device(config.device))
-    predictions = predict(network, options.images, config.subnet, config.top)
-    if options.json:
-        return print_json({"subnet": config.subnet or network.full, "predictions": [asdict(p) for p in predictions]})
-    rows = [
-        (prediction.image if place == 0 else "", label, percent(probability))
-        for prediction in predictions
-        for place, (label, probability) in enumerate(zip(prediction.labels, prediction.probabilities, strict=True))
-    ]
-    print_table(f"{options.run}, {config.subnet or network.full}", ["image", "label", "probability, %"], rows)
+    return NetworkEngine(load(run).to(pick_device(config.device)))

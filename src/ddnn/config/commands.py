@@ -74,13 +74,16 @@ class PredictConfig:
     Args:
         subnet: the name of a net; None means the full net.
         top: how many classes to show for an image.
-        device: where to run; auto takes CUDA or MPS if there is one.
+        batch_size: images in a call.
+        device: where a run or a saved network runs; auto takes CUDA or MPS if there is one. An export runs on the CPU.
     """
 
     subnet: str | None = None
     top: int = 5
+    batch_size: int = 64
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
 
     def __post_init__(self) -> None:
         check_types(self)
         check(self.top >= 1, f"top must be at least 1, not {self.top}")
+        check(self.batch_size >= 1, f"batch_size must be at least 1, not {self.batch_size}")

@@ -1,14 +1,33 @@
-"""What a net says of images in files."""
+"""What a net says of images in files, whichever engine runs it. Nothing here imports torch."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
-import torch
+from ddnn.errors import DDNNError, UnreadableImageError
 
-from ddnn.data import read_image
-from ddnn.errors import DDNNError
-from ddnn.network import DepthDynamicNetwork
+if TYPE_CHECKING:
+    import numpy as np
+
+
+class Engine(Protocol):
+    """What runs the nets; `Runtime` is one."""
+
+    @property
+    def class_names(self) -> tuple[str, ...] | None:
+        """In the order of the logits."""
+        ...
+
+    def read(self, *paths: str | Path) -> np.ndarray:
+        """Images from files, (files, channels, height, width), as the nets take them."""
+        ...
+
+    def __call__(self, images: np.ndarray, subnet: str | None = None) -> np.ndarray:
+        """Logits of a net, (batch, classes)."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -26,34 +45,64 @@ class Prediction:
     probabilities: tuple[float, ...]
 
 
+@dataclass
+class Predictions:
+    """What a net says of many images.
+
+    Args:
+        read: of those that could be read, in the order given.
+        unreadable: why the others could not.
+    """
+
+    read: list[Prediction] = field(default_factory=list)
+    unreadable: list[str] = field(default_factory=list)
+
+
 def predict(
-    network: DepthDynamicNetwork, images: Sequence[str | Path], name: str | None = None, top: int = 5
-) -> list[Prediction]:
+    engine: Engine, images: Sequence[str | Path], name: str | None = None, top: int = 5, batch_size: int = 64
+) -> Predictions:
     """The most probable classes of each image.
 
     Args:
-        network: one that knows its data, as those that `ddnn train` wrote do.
+        engine: of a network that knows its data, as those that `ddnn train` wrote do.
         images: files.
         name: which net; None means the full net.
         top: how many classes.
+        batch_size: images in a call.
 
     Raises:
-        UnreadableImageError: if a file is no image; it is named.
-        DDNNError: if the network does not know how its images are prepared.
+        DDNNError: if there is no such net, or the network does not know how its images are prepared.
     """
-    spec = network.data_spec
-    if spec is None:
+    if engine.class_names is None:
         raise DDNNError(
             "this network was saved without class names and normalisation; set net.data_spec to a "
             "ddnn.DataSpec and save it again"
         )
-    net = network[network.full if name is None else name].eval()
-    device = next(net.parameters()).device
-    predictions = []
-    for image in images:
-        with torch.inference_mode():
-            logits = net(read_image(Path(image), spec)[None].to(device))
-        best = logits[0].softmax(dim=0).topk(min(top, spec.num_classes))
-        labels = tuple(spec.class_names[index] for index in best.indices.tolist())
-        predictions.append(Prediction(str(image), labels, tuple(best.values.tolist())))
-    return predictions
+    found = Predictions()
+    for start in range(0, len(images), batch_size):
+        found.read += _batch(engine, images[start : start + batch_size], name, top, found.unreadable)
+    return found
+
+
+def _batch(
+    engine: Engine, files: Sequence[str | Path], name: str | None, top: int, unreadable: list[str]
+) -> Iterator[Prediction]:
+    """Predictions of the files that can be read; what is wrong with the others is added to `unreadable`."""
+    import numpy as np
+
+    read: dict[str | Path, np.ndarray] = {}
+    for file in files:
+        try:
+            read[file] = engine.read(file)[0]
+        except UnreadableImageError as error:
+            unreadable.append(str(error))
+    if not read:
+        return
+    logits = engine(np.stack(list(read.values())), name)
+    odds = np.exp(logits - logits.max(axis=1, keepdims=True))
+    probabilities = odds / odds.sum(axis=1, keepdims=True)
+    labels = engine.class_names
+    assert labels is not None
+    for file, row in zip(read, probabilities, strict=True):
+        best = row.argsort(kind="stable")[::-1][:top]
+        yield Prediction(str(file), tuple(labels[index] for index in best), tuple(float(row[index]) for index in best))
