@@ -9,18 +9,21 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ddnn.building import build, from_model, load
+    from ddnn.choice import choose
     from ddnn.comparison import compare
-    from ddnn.config import CompareConfig, EKDConfig, TrainConfig
+    from ddnn.config import ChooseConfig, CompareConfig, EKDConfig, ProfileConfig, TrainConfig
     from ddnn.data_spec import DataSpec
     from ddnn.errors import DDNNError
     from ddnn.network import DepthDynamicNetwork
     from ddnn.objectives import EKD, Joint
+    from ddnn.profiles import profile
     from ddnn.shared_prefix import Output
     from ddnn.training import train
 
 __version__ = version("ddnn")
 
 _EXPORTS = {
+    "ChooseConfig": "config",
     "CompareConfig": "config",
     "DDNNError": "errors",
     "DataSpec": "data_spec",
@@ -29,16 +32,20 @@ _EXPORTS = {
     "EKDConfig": "config",
     "Joint": "objectives",
     "Output": "shared_prefix",
+    "ProfileConfig": "config",
     "TrainConfig": "config",
     "build": "building",
+    "choose": "choice",
     "compare": "comparison",
     "from_model": "building",
     "load": "building",
+    "profile": "profiles",
     "train": "training",
 }
 
 __all__ = [
     "EKD",
+    "ChooseConfig",
     "CompareConfig",
     "DDNNError",
     "DataSpec",
@@ -46,11 +53,14 @@ __all__ = [
     "EKDConfig",
     "Joint",
     "Output",
+    "ProfileConfig",
     "TrainConfig",
     "build",
+    "choose",
     "compare",
     "from_model",
     "load",
+    "profile",
     "train",
 ]
 

@@ -1,20 +1,24 @@
-"""Which device to run on, and what to call it."""
+"""Which device to run on, and what to call it. Torch is imported where it is needed: a device may have none."""
 
 import os
 import platform
 from pathlib import Path
-
-import torch
+from typing import TYPE_CHECKING
 
 from ddnn.errors import DDNNError
 
+if TYPE_CHECKING:
+    import torch
 
-def pick_device(name: str) -> torch.device:
+
+def pick_device(name: str) -> "torch.device":
     """The device of that name; `auto` is CUDA, else MPS, else the CPU.
 
     Raises:
         DDNNError: if this machine has no such device.
     """
+    import torch
+
     present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     found = [device for device, there in present.items() if there]
     if name != "auto" and name not in found:
@@ -22,8 +26,10 @@ def pick_device(name: str) -> torch.device:
     return torch.device(found[0] if name == "auto" else name)
 
 
-def describe_device(device: torch.device) -> str:
+def describe_device(device: "torch.device") -> str:
     """A device in words, with what the figures measured on it depend on besides."""
+    import torch
+
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
     cores = "" if device.type == "cuda" else f", {os.cpu_count()} cores"
     return f"{name}{cores}, torch {torch.__version__}"

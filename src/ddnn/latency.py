@@ -112,8 +112,8 @@ class Latency:
 def latencies(seconds: Mapping[str, Sequence[float]], reference: str) -> dict[str, Latency]:
     """What `interleaved` gave, in figures.
 
-    >>> latencies({"half": [0.001, 0.003], "full": [0.002, 0.006]}, "full")["half"]
-    Latency(median_ms=2.0, p95_ms=2.9, ratio=0.5, turns=2)
+    >>> latencies({"half": [0.25, 0.25], "full": [0.5, 1.0]}, "full")["half"]
+    Latency(median_ms=250.0, p95_ms=250.0, ratio=0.375, turns=2)
     """
     return {
         name: Latency(

@@ -48,6 +48,24 @@ class Segment:
         return value
 
 
+class SegmentModule(nn.Module):
+    """A segment as a module, for what takes modules: exporters, and counters of operations.
+
+    Args:
+        segment: any.
+        net: the net of the name `segment.owner`.
+    """
+
+    def __init__(self, segment: Segment, net: nn.Module) -> None:
+        super().__init__()
+        self.segment, self.net = segment, net
+        self.training = net.training
+
+    def forward(self, value: Any) -> Any:
+        """The value after the segment."""
+        return self.segment.run(self.net, value)
+
+
 def segments(paths: Mapping[str, list[Step]], shareable: Mapping[str, int] | None = None) -> tuple[Segment, ...]:
     """The segments of several nets, each after its source, those of the first net first.
 

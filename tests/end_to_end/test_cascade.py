@@ -15,7 +15,7 @@ from ddnn.data import Data, open_data
 from tests.end_to_end.command import refused, run
 
 HELD_OUT = 0.3
-QUICK = ("--seconds", 0.05, "--points", 3)
+QUICK = ("--seconds", 0.05, "--points", 3, "--threads", 1)
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def calibrated(trained: Path) -> dict[str, Any]:
     """The report of a cascade for the accuracy of the most accurate net."""
-    calibrate_cascade(trained, CascadeConfig(seconds=0.05, points=3), progress=False)
+    calibrate_cascade(trained, CascadeConfig(seconds=0.05, points=3, threads=1), progress=False)
     return json.loads((trained / "cascade" / "report.json").read_text())
 
 
@@ -74,7 +74,7 @@ def test_thresholds_do_not_depend_on_the_test_images(
 ) -> None:
     before = (trained / FILE).read_text()
     monkeypatch.setattr(Data, "test", Data.training)
-    config = CascadeConfig(seconds=0.05, points=3, output=str(tmp_path / "report"))
+    config = CascadeConfig(seconds=0.05, points=3, threads=1, output=str(tmp_path / "report"))
     report, _ = calibrate_cascade(trained, config, progress=False)
     assert report.test_images != calibrated["test_images"]
     assert (trained / FILE).read_text() == before
@@ -149,6 +149,7 @@ def test_an_export_is_measured_with_onnxruntime(
         (("--macs", 1e6, "--latency_ms", 3), "macs and latency_ms exclude each other"),
         (("--nets", "tiny,resnet18"), "no net 'resnet18'"),
         (("--nets", "tiny,tiny"), "tiny is given twice among the nets"),
+        (("--threads", 10_000), "threads must be at most the"),
         (("--batch_size", 0), "batch_size must be at least 1"),
         (("--export", "nowhere"), "nowhere"),
     ],

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import ddnn
-from ddnn.cascading.calibration import MOST_NETS, Point, choose, front, levels, thin
+from ddnn.cascading.calibration import MOST_NETS, Point, choose, front, levels, levels_of, thin
 from ddnn.cascading.costs import Costs
 from ddnn.cascading.torch_engine import TorchEngine
 from ddnn.cascading.votes import Votes, gather
@@ -48,7 +48,7 @@ def test_the_front_is_that_of_all_cascades_of_the_grid(seed: int) -> None:
     every = []
     for size in (1, 2, 3):
         for names in combinations(NAMES, size):
-            limits = [levels(votes.only((name,)).confidences[0], 200) for name in names[:-1]]
+            limits = [levels(votes.only((name,)).confidences[0], levels_of(size - 1)) for name in names[:-1]]
             for values in product(*limits):
                 every.append(counted(votes, names, dict(zip(names, map(float, values), strict=False))))
     best: list[tuple[float, float]] = []

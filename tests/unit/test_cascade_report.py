@@ -108,6 +108,7 @@ def report(accuracy: float, macs: float, ms_ratio: float = 0.5) -> Report:
     return Report(
         engine="PyTorch on cpu",
         device="a machine",
+        threads=1,
         batch_size=1,
         timed_batches=10,
         test_images=100,

@@ -4,23 +4,35 @@ Nothing here imports torch, so that `ddnn --help` answers at once. Values are ch
 not when they are used ten minutes later.
 """
 
+from ddnn.config.cascade import CascadeConfig
+from ddnn.config.choose import ChooseConfig
 from ddnn.config.commands import EvaluateConfig, ExtractConfig, FamiliesConfig, PredictConfig
 from ddnn.config.compare import METHODS, OWN_KEYS, CompareConfig
 from ddnn.config.data import AugmentConfig, DataConfig
+from ddnn.config.export import ExportConfig
 from ddnn.config.fields import described, from_fields, unknown_keys
+from ddnn.config.profile import PRECISIONS, RUNTIMES, ProfileConfig
+from ddnn.config.quantize import QuantizeConfig
 from ddnn.config.train import EKDConfig, TrainConfig
 
 __all__ = [
     "METHODS",
     "OWN_KEYS",
+    "PRECISIONS",
+    "RUNTIMES",
     "AugmentConfig",
+    "CascadeConfig",
+    "ChooseConfig",
     "CompareConfig",
     "DataConfig",
     "EKDConfig",
     "EvaluateConfig",
+    "ExportConfig",
     "ExtractConfig",
     "FamiliesConfig",
     "PredictConfig",
+    "ProfileConfig",
+    "QuantizeConfig",
     "TrainConfig",
     "described",
     "from_fields",

@@ -3,9 +3,9 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from ddnn.config.fields import check, check_types
+from ddnn.config.fields import check, check_distinct, check_types, listed, whole_numbers
 from ddnn.config.train import TrainConfig
-from ddnn.errors import DDNNError, near
+from ddnn.errors import near
 
 METHODS = ("alone", "pruned", "joint", "ekd", "inplace", "adn", "sampled", "cooperative")
 """What can be compared; docs/comparing.md says what each does."""
@@ -43,8 +43,8 @@ class CompareConfig:
         check_types(self)
         for method in self.method_list:
             check(method in METHODS, f"there is no method {method!r}; {near(method, METHODS)}")
-        _check_distinct("methods", self.method_list, f"choose from {', '.join(METHODS)}")
-        _check_distinct("seeds", self.seed_list, "give one or more, such as 0,1,2")
+        check_distinct("methods", self.method_list, f"choose from {', '.join(METHODS)}")
+        check_distinct("seeds", self.seed_list, "give one or more, such as 0,1,2")
         check(all(0 <= seed < 2**32 for seed in self.seed_list), f"seeds must be in [0, 2^32), not {self.seeds}")
         check(0 < self.finetune <= 1, f"finetune must be a share of the epochs in (0, 1], not {self.finetune}")
         check(self.jobs is None or self.jobs >= 1, f"jobs must be at least 1, not {self.jobs}")
@@ -58,27 +58,9 @@ class CompareConfig:
     @property
     def method_list(self) -> list[str]:
         """The methods, in the order given."""
-        return _listed(self.methods) if isinstance(self.methods, str) else self.methods
+        return listed(self.methods)
 
     @property
     def seed_list(self) -> list[int]:
         """The seeds, in the order given."""
-        if isinstance(self.seeds, int):
-            return [self.seeds]
-        if not isinstance(self.seeds, str):
-            return self.seeds
-        words = _listed(self.seeds)
-        for word in words:
-            check(word.isascii() and word.isdigit(), f"seeds must be whole numbers such as 0,1,2, not {self.seeds!r}")
-        return [int(word) for word in words]
-
-
-def _listed(text: str) -> list[str]:
-    return [word.strip() for word in text.split(",") if word.strip()]
-
-
-def _check_distinct(key: str, values: list[str] | list[int], hint: str) -> None:
-    if not values:
-        raise DDNNError(f"{key} is empty; {hint}")
-    twice = sorted({str(value) for value in values if values.count(value) > 1})  # type: ignore[arg-type]
-    check(not twice, f"{', '.join(twice)} is given twice among the {key}")
+        return whole_numbers("seeds", self.seeds, "0,1,2")

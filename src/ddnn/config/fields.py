@@ -1,6 +1,6 @@
 """What all configurations have in common: they are made from mappings, and refuse values that make no sense."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from os import PathLike
 from types import NoneType, UnionType
@@ -46,6 +46,40 @@ def check(condition: bool, message: str) -> None:
     """Raise a DDNNError with the message, unless the condition holds."""
     if not condition:
         raise DDNNError(message)
+
+
+def listed(given: list[str] | str) -> list[str]:
+    """A list of texts that may be one text with commas between them.
+
+    >>> listed("eager, onnx")
+    ['eager', 'onnx']
+    """
+    return [word.strip() for word in given.split(",") if word.strip()] if isinstance(given, str) else list(given)
+
+
+def whole_numbers(key: str, given: list[int] | int | str, example: str) -> list[int]:
+    """A list of whole numbers that may be one of them, or a text with commas between them.
+
+    Raises:
+        DDNNError: for a word that is no whole number of 0 or more.
+
+    >>> whole_numbers("batch_sizes", "1,8", "1,8"), whole_numbers("threads", 2, "1,2")
+    ([1, 8], [2])
+    """
+    if not isinstance(given, str):
+        return [given] if isinstance(given, int) else list(given)
+    words = listed(given)
+    for word in words:
+        check(word.isascii() and word.isdigit(), f"{key} must be whole numbers such as {example}, not {given!r}")
+    return [int(word) for word in words]
+
+
+def check_distinct(key: str, values: Sequence[object], hint: str) -> None:
+    """Raise a DDNNError if a list is empty, or has something twice."""
+    if not values:
+        raise DDNNError(f"{key} is empty; {hint}")
+    twice = sorted({str(value) for value in values if values.count(value) > 1})
+    check(not twice, f"{', '.join(twice)} is given twice among the {key}")
 
 
 def check_types(config: Any, prefix: str = "") -> None:

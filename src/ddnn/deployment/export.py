@@ -6,13 +6,13 @@ An export is checked before it appears: every graph is valid, and every net give
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from ddnn import __version__
 from ddnn.cascade_spec import CascadeSpec
 from ddnn.deployment.agreement import check_onnx, check_torch
 from ddnn.deployment.graphs import OPSET, NotExportable, describe, require_onnx, shares_cheaply
@@ -145,7 +145,7 @@ def _facts(
         kind=kind,
         opset=OPSET if kind == "onnx" else None,
         cascade=cascade,
-        made_with={"ddnn": __version__, "torch": torch.__version__},
+        made_with={"ddnn": version("ddnn"), "torch": torch.__version__},
     )
 
 
@@ -169,7 +169,7 @@ def _write_piece(joint: JointGraph, piece: GraphPiece, stage: Path, weights: Wei
     graph, segment = joint.piece(piece), piece.segment
     inputs = tuple(str(value.name) for value in graph.graph.inputs)
     outputs = tuple(str(value.name) for value in graph.graph.outputs)
-    facts = {"ddnn": __version__, "net": str(graph.graph.name)}
+    facts = {"ddnn": version("ddnn"), "net": str(graph.graph.name)}
     file = _write(graph, stage, f"piece.{segment.index}.onnx", weights, facts)  # no net can have this name
     return Piece(file, segment.source, inputs, outputs, segment.nets, segment.leaf, piece.macs)
 
@@ -199,7 +199,7 @@ def _metadata(manifest: Manifest, name: str) -> dict[str, str]:
     """What a consumer of one graph needs to know, as texts."""
     net = manifest.nets[name]
     facts = {
-        "ddnn": __version__,
+        "ddnn": version("ddnn"),
         "net": name,
         "full": manifest.full,
         "depth": json.dumps(net.depth),

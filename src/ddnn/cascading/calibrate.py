@@ -1,0 +1,203 @@
+"""From a run to its cascade: choose it on held-out images, test it on others, and write both down."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ddnn import storage
+from ddnn.building import load, network_directory
+from ddnn.cascade_spec import FILE, CalibratedOn, CascadeSpec, Expected
+from ddnn.cascading.calibration import Point, choose, front, thin
+from ddnn.cascading.costs import Costs
+from ddnn.cascading.engine import Engine
+from ddnn.cascading.held_out import open_images
+from ddnn.cascading.measure import CHOSEN, Outcome, compare, fixed_nets, measure_times, measured, run_on, sample, shares
+from ddnn.cascading.plot import accuracy_over_cost
+from ddnn.cascading.report import Report
+from ddnn.cascading.timing import piece_latencies
+from ddnn.cascading.torch_engine import TorchEngine
+from ddnn.cascading.verdict import verdict
+from ddnn.cascading.votes import Votes, gather
+from ddnn.config import CascadeConfig
+from ddnn.data import Data
+from ddnn.deployment.manifest import is_export
+from ddnn.devices import describe_device, pick_device
+from ddnn.errors import DDNNError, near
+from ddnn.network import DepthDynamicNetwork
+from ddnn.profiles.report import reserved, write_files
+from ddnn.profiles.steps import Step, steps
+from ddnn.profiles.subject import check_threads, cores
+from ddnn.reports import to_json
+
+REPORT, PLOT = "report.json", "accuracy_over_cost.png"
+SHARE_FOR_PIECES = 0.25
+"""Of the seconds for measuring: for pieces, where the calibration goes by their times."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What was chosen, and from what.
+
+    Args:
+        held: what all nets say of the held-out images.
+        target: what was to be reached on them.
+        costs: that the choice went by.
+        points: the best cascades of the grid, from cheap to accurate.
+        chosen: one of them.
+    """
+
+    held: Votes
+    target: dict[str, float]
+    costs: Costs
+    points: Sequence[Point]
+    chosen: Point
+
+
+def calibrate_cascade(run: str | Path, config: CascadeConfig, progress: bool = True) -> tuple[Report, Path]:
+    """Choose a cascade for a run on held-out images, and test it on test images.
+
+    The cascade goes into RUN/cascade.json, the report and its plot into RUN/cascade or `config.output`; all at the
+    end. With an export that is not in fp32 the cascade is in the report alone: the run's nets are sure of other images
+    than it is.
+
+    Args:
+        run: a run directory, or a saved network.
+        config: what to aim at, and how to measure.
+        progress: say on standard error what is being done.
+
+    Returns:
+        The report, and the folder that it is in.
+
+    Raises:
+        DDNNError: if no images were held out, nothing reaches the target, or the export is not this network's.
+    """
+    run, threads = Path(run), config.threads or cores()
+    if is_export(run):
+        raise DDNNError(f"{run} is an export; give the run that it was made from, and --export {run}")
+    check_threads(threads)
+    network = load(run)
+    allowed = _allowed(network, config)
+    device = pick_device("cpu" if config.export else config.device)
+    data, title = open_images(network, run, config)
+    engine = _engine(network.to(device), data, config, threads)
+    folder = run / "cascade" if config.output is None else Path(config.output)
+    with reserved(folder), _threads(threads), steps(3 if config.latency_ms is None else 4, progress) as step:
+        found = _calibrate(engine, data, device, config, allowed, step)
+        spec = _spec(run, title, found)
+        facts = {"run": str(run), "threads": threads, "calibrated_on": spec.calibrated_on}
+        report = _test(engine, data, device, config, found, step, **facts)
+        report = replace(report, verdict=verdict(report))
+        write_files(folder, {REPORT: (to_json(report.to_json()) + "\n").encode(), PLOT: accuracy_over_cost(report)})
+        if engine.suits_the_run:
+            storage.write_text(run / FILE, to_json(spec.to_json()) + "\n")
+    return report, folder
+
+
+@contextmanager
+def _threads(number: int) -> Iterator[None]:
+    """PyTorch with so many threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _allowed(network: DepthDynamicNetwork, config: CascadeConfig) -> tuple[str, ...]:
+    """The nets that may take part, shallow to deep."""
+    wanted = network.names if config.net_list is None else config.net_list
+    for name in wanted:
+        if name not in network:
+            raise DDNNError(f"nets: this network has no net {name!r}; {near(name, network.names)}")
+    return tuple(name for name in network.names if name in wanted)
+
+
+def _engine(network: DepthDynamicNetwork, data: Data, config: CascadeConfig, threads: int) -> Engine:
+    if config.export is None:
+        return TorchEngine(network, (data.channels, *data.size))
+    from ddnn.cascading.onnx_engine import OnnxEngine
+
+    engine = OnnxEngine(Path(config.export), threads)
+    facts = engine.manifest
+    own = {name: tuple(depth) for name, depth in network.depths.items()}
+    exported = {name: tuple(net.depth) for name, net in facts.nets.items()}
+    if own != exported or facts.input_shape != (data.channels, *data.size):
+        raise DDNNError(
+            f"{config.export} is not an export of this network: it has {exported} for images of {facts.input_shape}, "
+            f"the network {own} for images of {(data.channels, *data.size)}; export the run again"
+        )
+    return engine
+
+
+def _calibrate(
+    engine: Engine, data: Data, device: torch.device, config: CascadeConfig, allowed: tuple[str, ...], step: Step
+) -> Calibration:
+    step("asking the nets about held-out images")
+    batches = data.validation(device)
+    assert batches is not None
+    held = gather(engine.names, engine.opinions, batches)
+    costs = engine.macs()
+    if config.latency_ms is not None:
+        step("timing the pieces")
+        images = sample(batches, held.images, config.batch_size)[0]
+        costs = piece_latencies(engine, images, SHARE_FOR_PIECES * config.seconds)
+    points = front(held.only(allowed), costs)
+    target = config.target or {"accuracy": max(held.accuracy(name) for name in allowed)}
+    return Calibration(held, target, costs, points, choose(points, target))
+
+
+def _test(
+    engine: Engine,
+    data: Data,
+    device: torch.device,
+    config: CascadeConfig,
+    found: Calibration,
+    step: Step,
+    **facts: Any,
+) -> Report:
+    step("asking the nets about test images")
+    batches = data.test(device)
+    test = gather(engine.names, engine.opinions, batches)
+    tested = run_on(engine, batches, found.chosen)
+    step(f"measuring times, for {config.seconds:g} s")
+    curve, timed = thin(found.points, config.points), sample(batches, test.images, config.batch_size)
+    times = measure_times(engine, timed, found.chosen, curve, config.seconds)
+    macs = engine.macs()
+    nets = fixed_nets(found.held, test, macs, times)
+    cascade = measured(found.chosen, tested, macs, times, CHOSEN)
+    others = [
+        measured(point, Outcome(*test.cascade(point.thresholds, point.last)), macs, times, str(place))
+        for place, point in enumerate(curve)
+    ]
+    return Report(
+        engine=engine.title,
+        device=describe_device(device),
+        batch_size=len(timed[0]),
+        timed_batches=times[CHOSEN].turns,
+        test_images=test.images,
+        target=found.target,
+        unit=found.costs.unit,
+        nets=nets,
+        cascade=cascade,
+        curve=tuple(others),
+        comparison=compare(tested, test, nets, cascade, times),
+        **facts,
+    )
+
+
+def _spec(run: Path, title: str, found: Calibration) -> CascadeSpec:
+    chosen = found.chosen
+    who, _ = found.held.cascade(chosen.thresholds, chosen.last)
+    return CascadeSpec(
+        chosen.thresholds,
+        chosen.last,
+        found.target,
+        CalibratedOn(title, "validation", found.held.images),
+        Expected(chosen.accuracy, chosen.cost, found.costs.unit, shares(who, chosen.names)),
+        storage.read_config(network_directory(run))["weights"]["sha256"],
+    )

@@ -1,0 +1,98 @@
+"""Milliseconds: of the pieces, to calibrate with; of nets and cascades on real images, to report."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from math import sqrt
+from statistics import mean, median, stdev
+from time import perf_counter
+
+from torch import Tensor
+
+from ddnn.cascading.costs import Costs
+from ddnn.cascading.engine import Engine
+from ddnn.latency import FEWEST_TURNS, WARMUP, interleaved_for, turns
+
+Call = Callable[[Tensor], object]
+
+
+def piece_latencies(engine: Engine, images: Tensor, seconds: float) -> Costs:
+    """What each piece costs in milliseconds an image, the median over as many turns as the time allows.
+
+    Args:
+        engine: what runs.
+        images: a batch as it will come, (batch, channels, height, width).
+        seconds: for all of it.
+    """
+    pieces, deciding = engine.pieces(images)
+    works = {str(number): work for number, (_, work) in enumerate(pieces)}
+    taken = interleaved_for({**works, "deciding": deciding}, seconds, engine.wait)
+    cost = {name: 1e3 * median(times) / len(images) for name, times in taken.items()}
+    return Costs("ms", tuple((nets, cost[str(n)]) for n, (nets, _) in enumerate(pieces)), cost["deciding"])
+
+
+@dataclass(frozen=True)
+class Timed:
+    """How long an image took, on average over many.
+
+    Args:
+        ms: milliseconds of an image.
+        plus_minus: a 95 % interval of it.
+        turns: how many batches were timed.
+    """
+
+    ms: float
+    plus_minus: float
+    turns: int
+
+
+class Timings:
+    """Times of several calls on the same images.
+
+    Args:
+        seconds: of each call for each batch, in the order of the batches.
+        batch_size: images in a batch.
+    """
+
+    def __init__(self, seconds: Mapping[str, Sequence[float]], batch_size: int) -> None:
+        self._seconds, self._batch_size = seconds, batch_size
+
+    def __getitem__(self, name: str) -> Timed:
+        taken = self._seconds[name]
+        scale = 1e3 / self._batch_size
+        return Timed(scale * mean(taken), scale * 1.96 * stdev(taken) / sqrt(len(taken)), len(taken))
+
+    def ratio(self, one: str, other: str) -> tuple[float, float]:
+        """Mean time of one over that of another, and a 95 % interval of it.
+
+        Both took the same images in the same turns; the interval is that of a ratio of means (Cochran, Sampling
+        Techniques, 1977, section 2.11).
+        """
+        times, base = self._seconds[one], self._seconds[other]
+        ratio = mean(times) / mean(base)
+        rest = [a - ratio * b for a, b in zip(times, base, strict=True)]
+        return ratio, 1.96 * stdev(rest) / mean(base) / sqrt(len(rest))
+
+
+def time_calls(
+    calls: Mapping[str, Call], batches: Sequence[Tensor], seconds: float, wait: Callable[[], None]
+) -> Timings:
+    """Time calls on one batch after the other, each batch by all of them, until the time is over.
+
+    Args:
+        calls: by name.
+        batches: real images, of equal sizes, since how long a cascade takes depends on them; they are gone through
+            again if there is time.
+        seconds: at least `FEWEST_TURNS` batches are timed.
+        wait: returns when all that was asked of a GPU is done.
+    """
+    place = 0
+    works = {name: (lambda call=call: call(batches[place % len(batches)])) for name, call in calls.items()}
+    each = turns(works, wait=wait)
+    for _ in range(WARMUP):
+        next(each)
+    taken: list[dict[str, float]] = []
+    end = perf_counter() + seconds
+    while len(taken) < FEWEST_TURNS or perf_counter() < end:
+        taken.append(next(each))
+        place += 1
+    return Timings({name: [turn[name] for turn in taken] for name in calls}, len(batches[0]))

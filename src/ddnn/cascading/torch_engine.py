@@ -1,0 +1,101 @@
+"""The nets of a network, run by PyTorch."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ddnn.cascade import confidence
+from ddnn.cascading.costs import Costs
+from ddnn.cascading.engine import Engine
+from ddnn.cascading.votes import Opinion
+from ddnn.latency import Work
+from ddnn.network import DepthDynamicNetwork
+from ddnn.profiling import macs
+from ddnn.segments import Segment, SegmentModule
+
+
+class TorchEngine(Engine):
+    """A network.
+
+    Args:
+        network: on its device; it is put into evaluation mode.
+        input_shape: (channels, height, width) of one image.
+    """
+
+    suits_the_run = True
+
+    def __init__(self, network: DepthDynamicNetwork, input_shape: tuple[int, int, int]) -> None:
+        self._network, self._shape = network.eval(), input_shape
+        self._device = next(network.parameters()).device
+        self.title = f"PyTorch on {self._device.type}"
+        self.names = network.names
+
+    @torch.inference_mode()
+    def opinions(self, images: Tensor) -> dict[str, Opinion]:
+        """See `Engine.opinions`; all nets run together."""
+        return {
+            name: (_numpy(confidence(output.logits)), _numpy(output.logits.argmax(dim=1)))
+            for name, output in self._network.forward_all(images).items()
+        }
+
+    @torch.inference_mode()
+    def answer(self, name: str, images: Tensor) -> np.ndarray:
+        """See `Engine.answer`."""
+        return _numpy(self._network(images, name).argmax(dim=1))
+
+    @torch.inference_mode()
+    def cascade(self, images: Tensor, thresholds: Mapping[str, float], last: str) -> tuple[np.ndarray, np.ndarray]:
+        """See `Engine.cascade`."""
+        output = self._network.cascade(images, thresholds, last=last)
+        return _numpy(output.logits.argmax(dim=1)), _numpy(output.answered_by)
+
+    def macs(self) -> Costs:
+        """See `Engine.macs`; counted in a call for one image."""
+        image = torch.zeros(1, *self._shape, device=self._device)
+        return Costs("macs", tuple((piece.nets, float(macs(run, value))) for piece, run, value in self._walk(image)))
+
+    def pieces(self, images: Tensor) -> tuple[Sequence[tuple[tuple[str, ...], Work]], Work]:
+        """See `Engine.pieces`."""
+        works = [(piece.nets, partial(_call, run, value)) for piece, run, value in self._walk(images)]
+        return works, partial(_decide, self._logits(images))
+
+    def wait(self) -> None:
+        """See `Engine.wait`."""
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
+        elif self._device.type == "mps":
+            torch.mps.synchronize()
+
+    @torch.inference_mode()
+    def _logits(self, images: Tensor) -> Tensor:
+        return self._network(images, self.names[0])
+
+    @torch.no_grad()  # not inference mode: counting operations takes gradients, which its tensors refuse
+    def _walk(self, images: Tensor) -> list[tuple[Segment, nn.Module, Any]]:
+        """Each piece, as a module, and what goes into it."""
+        values: dict[int | None, Any] = {None: images}
+        found: list[tuple[Segment, nn.Module, Any]] = []
+        for segment in self._network.segments():
+            run, value = SegmentModule(segment, self._network[segment.owner]), values[segment.source]
+            values[segment.index] = run(value)
+            found.append((segment, run, value))
+        return found
+
+
+@torch.inference_mode()
+def _call(run: nn.Module, value: Any) -> None:
+    run(value)
+
+
+@torch.inference_mode()
+def _decide(logits: Tensor) -> None:
+    sure = confidence(logits) >= 0.5
+    bool(sure.all())
+
+
+def _numpy(tensor: Tensor) -> np.ndarray:
+    return tensor.cpu().numpy()

@@ -1,0 +1,83 @@
+"""What each net says of labelled images: how sure it is, and whether it is right.
+
+That is all that calibration needs. What any cascade of these nets would answer follows from it.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from ddnn.cascade_spec import participants
+from ddnn.errors import DataError
+
+Opinion = tuple[np.ndarray, np.ndarray]
+"""Of a batch: how sure a net is, float32 of shape (batch,), and which classes it names, int64 of shape (batch,)."""
+
+
+@dataclass(frozen=True)
+class Votes:
+    """What several nets say of the same images.
+
+    Args:
+        names: shallow to deep.
+        confidences: largest softmax probabilities, float32 of shape (nets, images).
+        right: whether the most probable class is the label, bool of shape (nets, images).
+    """
+
+    names: tuple[str, ...]
+    confidences: np.ndarray
+    right: np.ndarray
+
+    @property
+    def images(self) -> int:
+        """How many images."""
+        return self.right.shape[1]
+
+    def accuracy(self, name: str) -> float:
+        """Share of the images that a net is right about."""
+        return float(self.right[self.names.index(name)].mean())
+
+    def only(self, names: tuple[str, ...]) -> "Votes":
+        """The same of some of the nets."""
+        places = [self.names.index(name) for name in names]
+        return Votes(names, self.confidences[places], self.right[places])
+
+    def cascade(self, thresholds: Mapping[str, float], last: str) -> tuple[np.ndarray, np.ndarray]:
+        """What a cascade would answer.
+
+        Returns:
+            For each image the place of the net that answers among those of the cascade, int64, and whether it is
+            right, bool.
+        """
+        asked = participants(self.names, thresholds, last)
+        places = [self.names.index(name) for name in asked]
+        limits = np.array([[thresholds.get(name, 0.0)] for name in asked], dtype=np.float32)
+        who = (self.confidences[places] >= limits).argmax(axis=0)  # the first that is sure
+        return who, self.right[places][who, np.arange(self.images)]
+
+
+def gather(
+    names: tuple[str, ...],
+    opinions: Callable[[Tensor], Mapping[str, Opinion]],
+    batches: Iterable[tuple[Tensor, Tensor]],
+) -> Votes:
+    """Ask all nets about labelled images.
+
+    Args:
+        names: the nets, shallow to deep.
+        opinions: asks them about a batch.
+        batches: (images, labels).
+
+    Raises:
+        DataError: if there is no image.
+    """
+    confidences, right = [], []
+    for images, labels in batches:
+        found, wanted = opinions(images), labels.cpu().numpy()
+        confidences.append(np.stack([found[name][0] for name in names]))
+        right.append(np.stack([found[name][1] == wanted for name in names]))
+    if not confidences:
+        raise DataError("there is no image to ask the nets about")
+    return Votes(names, np.concatenate(confidences, axis=1), np.concatenate(right, axis=1))

@@ -1,0 +1,160 @@
+"""Choose among all depths: those that were trained, and those in between, which are calibrated and scored."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from ddnn.choice.choice import Candidate, choose_from, front
+from ddnn.choice.choose import Circumstances, Decision, bounds_of, condition_here
+from ddnn.choice.depths import Bench, Found
+from ddnn.choice.images import open_images
+from ddnn.choice.report import write_depths
+from ddnn.choice.search import Search, require_optuna, search
+from ddnn.choice.space import DepthSpace
+from ddnn.config import ChooseConfig
+from ddnn.deployment.manifest import is_export
+from ddnn.deployment.staging import check_new, staged
+from ddnn.errors import DDNNError
+from ddnn.evaluation import Score
+from ddnn.profiles.measure import describe, now, software
+from ddnn.profiles.network_subject import NetworkSubject, open_network
+from ddnn.profiles.profile import caveats
+from ddnn.profiles.report import folder_for, reserved
+from ddnn.profiles.steps import steps
+
+
+@dataclass(frozen=True)
+class Explored:
+    """What a search among depths has found.
+
+    Args:
+        candidates: all nets, trained ones first.
+        front: those that no other one beats in both accuracy and time, fast to slow.
+        search: how the depths were gone through.
+        untrained: how many depths there were to try.
+        calibrated_on: on how many training images.
+        circumstances: where and how the nets were measured.
+    """
+
+    candidates: Sequence[Candidate]
+    front: Sequence[Candidate]
+    search: Search
+    untrained: int
+    calibrated_on: int
+    circumstances: Circumstances
+
+
+@dataclass(frozen=True)
+class DepthDecision:
+    """What was decided among all depths.
+
+    Args:
+        decision: as among trained nets.
+        explored: what it was decided on.
+        folder: where that is written down.
+        test: score of the chosen net on the test images; None if it was trained, or those have decided.
+    """
+
+    decision: Decision
+    explored: Explored
+    folder: Path
+    test: Score | None
+
+
+def choose_any_depth(run: str | Path, config: ChooseConfig, *, progress: bool = True) -> DepthDecision:
+    """The best net of any depth that keeps to the bounds.
+
+    Each depth is timed against the full net in the same turns, so that the times of all can be compared. At the end
+    the front and the trained nets are timed again, all of them in turns, and that decides. What was found is written
+    down, even if no net fits.
+
+    Args:
+        run: a run directory or a saved network.
+        config: with `any_depth`.
+        progress: show on standard error how far it is.
+
+    Raises:
+        DDNNError: if no net fits, or something that is needed is missing.
+    """
+    require_optuna()
+    run = Path(run)
+    if is_export(run):
+        raise DDNNError(f"{run} is an export, which has the trained depths alone; --any_depth needs the run itself")
+    if config.output is not None:
+        check_new(Path(config.output))
+    with TemporaryDirectory(prefix="ddnn-") as workspace:
+        subject = open_network(run, config.device, Path(workspace))
+        folder = folder_for(run, describe(subject), config.report)
+        with reserved(folder):
+            bench, explored = _explored(subject, run, config, Path(workspace), progress)
+            write_depths(folder, explored)
+        return _decided(bench, explored, config, folder)
+
+
+def _explored(
+    subject: NetworkSubject, run: Path, config: ChooseConfig, workspace: Path, progress: bool
+) -> tuple[Bench, Explored]:
+    condition, space = condition_here(config, subject), DepthSpace.of(subject.network.depths, subject.full)
+    images = open_images(subject.network, run, config, next(subject.network.parameters()).device)
+    bench = Bench(subject, images, condition, config.seconds, config.memory_mb is not None, workspace)
+    with steps(1 + min(config.trials, space.untrained), progress) as step:
+        step("the trained nets")
+        known = bench.trained()
+        bounds_of(config).left(_candidate(known[-1], 1.0))  # memory that cannot be told is said before the search
+        went = search(
+            space,
+            known,
+            bench.untrained,
+            trials=config.trials,
+            time_budget=config.time_budget,
+            seed=config.seed,
+            step=step,
+        )
+    candidates = _timed_again(bench, [*known, *went.found], subject.full)
+    circumstances = Circumstances(
+        str(run),
+        condition,
+        describe(subject),
+        software(subject),
+        now(),
+        None,
+        images.scored_on,
+        caveats(condition, subject.image_size),
+    )
+    return bench, Explored(candidates, front(candidates), went, space.untrained, images.calibrated_on, circumstances)
+
+
+def _timed_again(bench: Bench, found: Sequence[Found], full: str) -> list[Candidate]:
+    """All nets with times of one scale: those of the front and the trained ones as measured together now, the others
+    by their ratio to the full net."""
+    best = {candidate.name for candidate in front([_candidate(one, one.ratio) for one in found])}
+    times = bench.times([one.depth for one in found if one.name in best and not one.trained])
+    candidates = []
+    for one in found:
+        latency = times.get(one.name)
+        if latency is None:
+            candidates.append(_candidate(one, times[full].median_ms * one.ratio))
+        else:
+            candidates.append(_candidate(one, latency.median_ms, latency.p95_ms))
+    return candidates
+
+
+def _candidate(one: Found, latency_ms: float, p95_ms: float | None = None) -> Candidate:
+    return Candidate(one.name, one.depth, one.accuracy, latency_ms, one.memory_mb, one.trained, p95_ms)
+
+
+def _decided(bench: Bench, explored: Explored, config: ChooseConfig, folder: Path) -> DepthDecision:
+    bounds = bounds_of(config)
+    try:
+        choice = choose_from(explored.candidates, bounds)
+    except DDNNError as error:
+        raise DDNNError(f"{error}; all that was found is in {folder}") from None
+    decision = Decision(choice, bounds, explored.candidates, explored.circumstances)
+    chosen = choice.chosen
+    network = bench.network if chosen.trained else bench.with_depth(chosen.depth)
+    test = None if chosen.trained else bench.test_score(network, chosen.name)
+    if config.output is not None:
+        with staged(Path(config.output)) as stage:
+            network.save(stage)
+    return DepthDecision(decision, explored, folder, test)

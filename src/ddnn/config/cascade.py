@@ -1,0 +1,87 @@
+"""How a cascade is calibrated, and measured."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ddnn.config.fields import check, check_distinct, check_types, listed
+
+
+@dataclass(frozen=True)
+class CascadeConfig:
+    """What the cascade is to reach, on what it is calibrated, and how it is measured.
+
+    At most one of accuracy, macs and latency_ms is given. Without any, the cheapest cascade is sought that is as
+    accurate on the held-out images as the most accurate net.
+
+    Args:
+        accuracy: the cheapest cascade that is right about this share of the held-out images, in (0, 1].
+        macs: the most accurate cascade that costs at most so many multiply-accumulates an image on average.
+        latency_ms: the most accurate cascade that takes at most so many milliseconds an image on average, estimated
+            from the measured times of its pieces.
+        nets: those that may take part, as a list or with commas between them; None means all.
+        data: whose held-out images to calibrate on, and whose test images to evaluate on: digits, cifar10, cifar100,
+            folder:PATH or parquet:PATH; None means what the run was trained on.
+        data_root: where cifar10 and cifar100 are, or are downloaded to.
+        export: an export of the run, to calibrate and measure with onnxruntime rather than PyTorch.
+        batch_size: images in a batch whose time is measured.
+        threads: of a call; None means as many as there are cores.
+        points: how many other cascades to report, from the cheapest to the most accurate.
+        seconds: for the measurement of times.
+        output: the folder for report.json and accuracy_over_cost.png; files of these names there are replaced. None
+            means RUN/cascade.
+        workers: processes that decode large images; None means one a core, at most 8.
+        device: where to run; auto takes CUDA or MPS if there is one.
+    """
+
+    accuracy: float | None = None
+    macs: float | None = None
+    latency_ms: float | None = None
+    nets: list[str] | str | None = None
+    data: str | None = None
+    data_root: str = "data"
+    export: str | None = None
+    batch_size: int = 1
+    threads: int | None = None
+    points: int = 8
+    seconds: float = 20.0
+    output: str | None = None
+    workers: int | None = None
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+
+    def __post_init__(self) -> None:
+        check_types(self)
+        given = self._targets
+        check(len(given) <= 1, f"{' and '.join(given)} exclude each other: give one of them, or none")
+        check(
+            self.accuracy is None or 0 < self.accuracy <= 1,
+            f"accuracy must be a share of the images in (0, 1], such as 0.93, not {self.accuracy}",
+        )
+        for key in ("macs", "latency_ms"):
+            value = given.get(key)
+            check(value is None or value > 0, f"{key} must be above 0, not {value}")
+        if self.nets is not None:
+            check_distinct("nets", listed(self.nets), "give one or more, such as resnet8,resnet20")
+        check(
+            self.export is None or self.device in ("auto", "cpu"),
+            f"an export runs on the CPU here, not on {self.device}; leave out --device",
+        )
+        check(self.batch_size >= 1, f"batch_size must be at least 1, not {self.batch_size}")
+        check(self.threads is None or self.threads >= 1, f"threads must be at least 1, not {self.threads}")
+        check(self.points >= 2, f"points must be at least 2, not {self.points}")
+        check(0 < self.seconds <= 3600, f"seconds must be above 0 and at most 3600, not {self.seconds}")
+        check(self.workers is None or self.workers >= 0, f"workers must be 0 or more, not {self.workers}")
+
+    @property
+    def _targets(self) -> dict[str, float]:
+        wanted = {"accuracy": self.accuracy, "macs": self.macs, "latency_ms": self.latency_ms}
+        return {key: value for key, value in wanted.items() if value is not None}
+
+    @property
+    def target(self) -> dict[str, float] | None:
+        """What is to be reached, by its name; None if nothing was given."""
+        return self._targets or None
+
+    @property
+    def net_list(self) -> list[str] | None:
+        """The nets, in the order given."""
+        return None if self.nets is None else listed(self.nets)

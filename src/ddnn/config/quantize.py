@@ -1,0 +1,65 @@
+"""How a network is put into int8, and what that may cost."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ddnn.config.fields import check, check_types
+
+USUAL_DROP = 0.01
+"""What accuracy may fall by where no bound is given: one in a hundred images."""
+
+
+@dataclass(frozen=True)
+class QuantizeConfig:
+    """The bound, and the images that decide.
+
+    Args:
+        output: a folder that does not exist, for an export as `ddnn export` writes it; None means RUN/export-int8.
+        max_drop: the most that the accuracy of any net may fall by, a share in [0, 1); as many blocks as this allows
+            are put into int8. None means 0.01, unless latency_ms is given.
+        latency_ms: the most milliseconds that the full net may take here for one image; as few blocks as this needs
+            are put into int8. Instead of max_drop.
+        calibration_images: training images from which the ranges of activations are found.
+        validation_images: held-out images on which accuracies are compared while blocks are chosen.
+        weight_bits: of the codes of weights. 8 is a little closer to float, but needs a processor with VNNI or the
+            like: without it, sums of 8-bit products are cut off (docs/quantization.md).
+        threads: for a call of a net; None means as many as there are cores.
+        data: the data set, as of `ddnn evaluate`; None means what the run was trained on.
+        data_root: where cifar10 and cifar100 are, or are downloaded to.
+        workers: processes that decode large images; None means one a core, at most 8.
+    """
+
+    output: str | None = None
+    max_drop: float | None = None
+    latency_ms: float | None = None
+    calibration_images: int = 256
+    validation_images: int = 1000
+    weight_bits: Literal[7, 8] = 7
+    threads: int | None = None
+    data: str | None = None
+    data_root: str = "data"
+    workers: int | None = None
+
+    def __post_init__(self) -> None:
+        check_types(self)
+        check(
+            self.max_drop is None or self.latency_ms is None,
+            "max_drop and latency_ms exclude each other: give the bound that decides; the report has both figures",
+        )
+        drop = self.max_drop
+        if drop is not None and 1 <= drop <= 100:
+            check(False, f"max_drop must be a share in [0, 1), not {drop:g}; for {drop:g} % give {drop / 100:g}")
+        check(drop is None or 0 <= drop < 1, f"max_drop must be a share in [0, 1), not {drop}")
+        check(
+            self.latency_ms is None or 0 < self.latency_ms < float("inf"),
+            f"latency_ms must be above 0, not {self.latency_ms}",
+        )
+        for key in ("calibration_images", "validation_images", "threads"):
+            value = getattr(self, key)
+            check(value is None or value >= 1, f"{key} must be at least 1, not {value}")
+        check(self.workers is None or self.workers >= 0, f"workers must be 0 or more, not {self.workers}")
+
+    @property
+    def drop_bound(self) -> float:
+        """The bound on the accuracy, where that decides."""
+        return USUAL_DROP if self.max_drop is None else self.max_drop

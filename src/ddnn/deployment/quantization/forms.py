@@ -1,0 +1,94 @@
+"""The nets in all their forms: the choice is written to files, and all are measured."""
+
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import onnx
+import onnx_ir as ir
+
+from ddnn.deployment.graphs import describe
+from ddnn.deployment.manifest import MANIFEST, WEIGHTS, File, Manifest
+from ddnn.deployment.quantization.images import Labelled
+from ddnn.deployment.quantization.report import CHOSEN, FLOAT, INT8, Form, Weights
+from ddnn.deployment.quantization.trials import Trials, accuracies, caller, open_session
+from ddnn.deployment.weight_file import SMALLEST, WeightFile
+from ddnn.latency import interleaved_for, latencies
+
+SECONDS = 3.0
+"""For the latency of a net in all its forms."""
+
+
+def write_graphs(trials: Trials, stage: Path, int8: Collection[str]) -> Weights:
+    """Write the graph of every net with these blocks in int8, and one file for the weights of all.
+
+    Args:
+        trials: the nets; the full net comes last.
+        stage: the folder.
+        int8: blocks.
+    """
+    full = 0
+    with WeightFile(stage / WEIGHTS) as weights:
+        for name, net in reversed(trials.nets.items()):
+            model = ir.from_proto(net.quantized(int8))
+            full = full or sum(size for size in _sizes(net.quantized(int8)) if size >= SMALLEST)
+            describe(model, {**{item.key: item.value for item in net.graph.metadata_props}, "precision": "int8"})
+            ir.save(weights.take(model), stage / f"{name}.onnx")
+    for name in trials.nets:
+        onnx.checker.check_model(str(stage / f"{name}.onnx"))
+    graphs = sum((stage / f"{name}.onnx").stat().st_size for name in trials.nets)
+    return Weights((stage / WEIGHTS).stat().st_size, full, graphs)
+
+
+def measure(trials: Trials, stage: Path, int8: Collection[str], test: Iterable[Labelled]) -> dict[str, dict[str, Form]]:
+    """Accuracy, latency and size of every net as it was, with all blocks in int8, and as it was written.
+
+    Args:
+        trials: the nets.
+        stage: the folder of the written graphs.
+        int8: their blocks in int8.
+        test: labelled images, in new batches each time that they are asked for.
+    """
+    found = {}
+    for name, net in trials.nets.items():
+        whole = net.quantized(net.blocks)
+        sessions = {
+            FLOAT: open_session(net.graph, trials.threads),
+            INT8: open_session(whole, trials.threads),
+            CHOSEN: open_session(str(stage / f"{name}.onnx"), trials.threads),
+        }
+        sizes = {FLOAT: sum(_sizes(net.graph)), INT8: sum(_sizes(whole)), CHOSEN: sum(_sizes(net.quantized(int8)))}
+        right = accuracies(sessions, test)
+        calls = {form: caller(session, trials.example) for form, session in sessions.items()}
+        times = latencies(interleaved_for(calls, SECONDS), FLOAT)
+        found[name] = {
+            form: Form(right[form], times[form].median_ms, times[form].ratio, sizes[form]) for form in sessions
+        }
+    return found
+
+
+def write_manifest(export: Manifest, stage: Path, figures: dict[str, dict[str, Form]]) -> None:
+    """Write `export.json`: that of the float export, with the files and the accuracies of this one.
+
+    It has no cascade: thresholds were calibrated for the float nets, and graphs are of whole nets.
+    """
+    nets = {
+        name: replace(net, graph=File.of(stage, f"{name}.onnx"), accuracy=figures[name][CHOSEN].accuracy)
+        for name, net in export.nets.items()
+    }
+    manifest = replace(
+        export,
+        nets=nets,
+        precision="int8",
+        weights=File.of(stage, WEIGHTS),
+        shares_cheaply=False,
+        pieces=(),
+        cascade=None,
+    )
+    (stage / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
+
+
+def _sizes(graph: onnx.ModelProto) -> Iterator[int]:
+    """Bytes of each constant of a graph."""
+    for tensor in graph.graph.initializer:
+        yield ir.from_proto(tensor).nbytes

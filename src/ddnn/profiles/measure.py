@@ -1,0 +1,184 @@
+"""Profile the nets of a network: the one function that runs every combination, and says what was found."""
+
+import platform
+import warnings
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from ddnn.config import ProfileConfig
+from ddnn.devices import processor
+from ddnn.errors import DDNNError
+from ddnn.latency import Latency, interleaved_for, latencies
+from ddnn.profiles import memory
+from ddnn.profiles.conditions import optional, plan
+from ddnn.profiles.memory import Memory
+from ddnn.profiles.profile import Condition, Figures, Measured, Profile
+from ddnn.profiles.report import folder_for, reserved, write_profile
+from ddnn.profiles.steps import Step, steps
+from ddnn.profiles.subject import Accuracies, Subject, cores, open_subject
+
+
+def profile(run: str | Path, config: ProfileConfig | None = None, *, progress: bool = True) -> Profile:
+    """Measure every net of a network under every condition that was asked for.
+
+    Times come from all nets in turns, memory from a process of its own for each. What was found is written into
+    `config.output` too, or into a folder of the device's in the run.
+
+    Args:
+        run: a run directory, a saved network, or an export.
+        config: what to measure; None means the defaults.
+        progress: show a bar (a line a step where there is no terminal) on standard error.
+
+    Raises:
+        DDNNError: if there is nothing to measure, or it cannot be run so.
+
+    Example:
+        >>> import ddnn
+        >>> from ddnn.profiles import profile
+        >>> folder = getfixture("tmp_path") / "network"
+        >>> ddnn.build("resnet14", ["resnet8"], num_classes=10).save(folder)
+        >>> measured = profile(folder, ddnn.ProfileConfig(runtimes="eager", seconds=0.1), progress=False).measured
+        >>> sorted(measured[0].nets)
+        ['resnet14', 'resnet8']
+    """
+    config = config or ProfileConfig()
+    with open_subject(Path(run), config.device) as subject:
+        conditions = plan(config, subject)
+        name = config.device_name or describe(subject)
+        folder = folder_for(run, name, config.output)
+        with reserved(folder):
+            found = measured_profile(
+                subject,
+                conditions,
+                str(run),
+                name,
+                config.seconds,
+                optional_runtimes=optional(config, subject),
+                progress=progress,
+            )
+            write_profile(folder, found)
+            return found
+
+
+def measured_profile(
+    subject: Subject,
+    conditions: Sequence[Condition],
+    source: str,
+    device_name: str,
+    seconds: float,
+    *,
+    optional_runtimes: Sequence[str] = (),
+    with_memory: bool = True,
+    accuracies: Accuracies | None = None,
+    progress: bool = True,
+) -> Profile:
+    """Measure a subject under conditions.
+
+    Args:
+        subject: what is measured.
+        conditions: how it is run.
+        source: what to call the subject.
+        device_name: what to call the device.
+        seconds: for the times of each condition.
+        optional_runtimes: those that are left out, with a warning, if they cannot run the nets.
+        with_memory: find out the memory too.
+        accuracies: of the nets; None takes what the subject knows.
+        progress: show how far it is.
+    """
+    known = accuracies or subject.accuracies()
+    sizes = {condition.image_size for condition in conditions}
+    macs = {size: {name: subject.macs(name, size) for name in subject.names} for size in sizes}
+    groups = memory.groups(subject, conditions, subject.names) if with_memory else []
+    with steps(len(conditions) + len(groups), progress) as step:
+        times = _times(subject, conditions, seconds, optional_runtimes, step)
+        peaks: dict[str, dict[Condition, Memory]] = {name: {} for name in subject.names}
+        for group in groups:
+            if all(condition in times for condition in group.conditions):
+                step(str(group))
+                peaks[group.name].update(memory.measure(subject, group))
+    return Profile(
+        source=source,
+        weights=subject.weights,
+        full=subject.full,
+        nets={name: subject.facts(name, known.values.get(name) if known else None) for name in subject.names},
+        image_size=subject.image_size,
+        shared_file_bytes=subject.shared_file_bytes,
+        accuracy_of=known.of if known else None,
+        device_name=device_name,
+        device=subject.device,
+        software=software(subject),
+        date=now(),
+        measured=[
+            Measured(
+                condition,
+                {
+                    name: _figures(
+                        condition, macs[condition.image_size][name], latency, peaks[name].get(condition, Memory())
+                    )
+                    for name, latency in found.items()
+                },
+            )
+            for condition, found in times.items()
+        ],
+    )
+
+
+def timed(subject: Subject, condition: Condition, seconds: float) -> dict[str, Latency]:
+    """The latency of every net of a subject, all of them in turns."""
+    with subject.works(condition, subject.names) as works:
+        return latencies(interleaved_for(works, seconds, subject.wait), subject.full)
+
+
+def describe(subject: Subject) -> str:
+    """The device in words."""
+    if subject.device == "cuda":
+        import torch
+
+        return torch.cuda.get_device_name()
+    return f"{processor()}, {cores()} cores"
+
+
+def now() -> str:
+    """The time, in UTC (ISO 8601)."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def software(subject: Subject) -> dict[str, str]:
+    """Versions of what the figures depend on."""
+    versions = {"python": platform.python_version(), "system": platform.platform(terse=True)}
+    for package in ("ddnn", *subject.packages):
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return versions
+
+
+def _times(
+    subject: Subject, conditions: Sequence[Condition], seconds: float, optional_runtimes: Sequence[str], step: Step
+) -> dict[Condition, Mapping[str, Latency]]:
+    times: dict[Condition, Mapping[str, Latency]] = {}
+    for condition in conditions:
+        step(str(condition))
+        try:
+            times[condition] = timed(subject, condition, seconds)
+        except DDNNError as error:
+            if condition.runtime not in optional_runtimes:
+                raise
+            warnings.warn(f"{condition.runtime} is left out: {error}", stacklevel=2)
+    return times
+
+
+def _figures(condition: Condition, macs: int, latency: Latency, peak: Memory) -> Figures:
+    return Figures(
+        macs=macs,
+        median_ms=latency.median_ms,
+        p95_ms=latency.p95_ms,
+        ratio=latency.ratio,
+        turns=latency.turns,
+        images_per_second=1e3 * condition.batch_size / latency.median_ms,
+        peak_memory_mb=peak.peak_mb,
+        library_memory_mb=peak.library_mb,
+    )
