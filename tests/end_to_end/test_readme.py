@@ -3,13 +3,21 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
+
+from tests.exports import shared_export
 
 README = Path(__file__).resolve().parents[2] / "README.md"
 
 
-def test_the_python_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_python_examples_run(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "export").symlink_to(shared_export(tmp_path_factory))  # what the commands above an example leave
+    Image.fromarray(np.zeros((40, 40, 3), dtype=np.uint8)).save("photo.png")
     examples = re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.DOTALL)
     assert len([line for line in examples[0].splitlines() if line.strip()]) <= 16
     for example in examples:

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -36,6 +35,29 @@ from ddnn.reports import to_json
 REPORT, PLOT = "report.json", "accuracy_over_cost.png"
 SHARE_FOR_PIECES = 0.25
 """Of the seconds for measuring: for pieces, where the calibration goes by their times."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What there is to work with.
+
+    Args:
+        run: the directory.
+        engine: what runs the nets.
+        allowed: the nets that may take part, shallow to deep.
+        data: the images.
+        title: the name of the data.
+        device: where batches come out.
+        threads: of a call.
+    """
+
+    run: Path
+    engine: Engine
+    allowed: tuple[str, ...]
+    data: Data
+    title: str
+    device: torch.device
+    threads: int
 
 
 @dataclass(frozen=True)
@@ -75,24 +97,17 @@ def calibrate_cascade(run: str | Path, config: CascadeConfig, progress: bool = T
     Raises:
         DDNNError: if no images were held out, nothing reaches the target, or the export is not this network's.
     """
-    run, threads = Path(run), config.threads or cores()
-    if is_export(run):
-        raise DDNNError(f"{run} is an export; give the run that it was made from, and --export {run}")
-    check_threads(threads)
-    network = load(run)
-    allowed = _allowed(network, config)
-    device = pick_device("cpu" if config.export else config.device)
-    data, title = open_images(network, run, config)
-    engine = _engine(network.to(device), data, config, threads)
+    run = Path(run)
+    setting = _open(run, config)
     folder = run / "cascade" if config.output is None else Path(config.output)
-    with reserved(folder), _threads(threads), steps(3 if config.latency_ms is None else 4, progress) as step:
-        found = _calibrate(engine, data, device, config, allowed, step)
-        spec = _spec(run, title, found)
-        facts = {"run": str(run), "threads": threads, "calibrated_on": spec.calibrated_on}
-        report = _test(engine, data, device, config, found, step, **facts)
+    total = 3 if config.latency_ms is None else 4
+    with reserved(folder), _threads(setting.threads), steps(total, progress) as step:
+        found = _calibrate(setting, config, step)
+        spec = _spec(setting, found)
+        report = _test(setting, config, found, spec.calibrated_on, step)
         report = replace(report, verdict=verdict(report))
         write_files(folder, {REPORT: (to_json(report.to_json()) + "\n").encode(), PLOT: accuracy_over_cost(report)})
-        if engine.suits_the_run:
+        if setting.engine.suits_the_run:
             storage.write_text(run / FILE, to_json(spec.to_json()) + "\n")
     return report, folder
 
@@ -106,6 +121,19 @@ def _threads(number: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def _open(run: Path, config: CascadeConfig) -> Setting:
+    threads = config.threads or cores()
+    check_threads(threads)
+    if is_export(run):
+        raise DDNNError(f"{run} is an export; give the run that it was made from, and --export {run}")
+    network = load(run)
+    allowed = _allowed(network, config)
+    device = pick_device("cpu" if config.export else config.device)
+    data, title = open_images(network, run, config)
+    engine = _engine(network.to(device), data, config, threads)
+    return Setting(run, engine, allowed, data, title, device, threads)
 
 
 def _allowed(network: DepthDynamicNetwork, config: CascadeConfig) -> tuple[str, ...]:
@@ -134,11 +162,10 @@ def _engine(network: DepthDynamicNetwork, data: Data, config: CascadeConfig, thr
     return engine
 
 
-def _calibrate(
-    engine: Engine, data: Data, device: torch.device, config: CascadeConfig, allowed: tuple[str, ...], step: Step
-) -> Calibration:
+def _calibrate(setting: Setting, config: CascadeConfig, step: Step) -> Calibration:
+    engine = setting.engine
     step("asking the nets about held-out images")
-    batches = data.validation(device)
+    batches = setting.data.validation(setting.device)
     assert batches is not None
     held = gather(engine.names, engine.opinions, batches)
     costs = engine.macs()
@@ -146,58 +173,53 @@ def _calibrate(
         step("timing the pieces")
         images = sample(batches, held.images, config.batch_size)[0]
         costs = piece_latencies(engine, images, SHARE_FOR_PIECES * config.seconds)
-    points = front(held.only(allowed), costs)
-    target = config.target or {"accuracy": max(held.accuracy(name) for name in allowed)}
+    points = front(held.only(setting.allowed), costs)
+    target = config.target or {"accuracy": max(held.accuracy(name) for name in setting.allowed)}
     return Calibration(held, target, costs, points, choose(points, target))
 
 
 def _test(
-    engine: Engine,
-    data: Data,
-    device: torch.device,
-    config: CascadeConfig,
-    found: Calibration,
-    step: Step,
-    **facts: Any,
+    setting: Setting, config: CascadeConfig, found: Calibration, calibrated_on: CalibratedOn, step: Step
 ) -> Report:
+    engine, batches = setting.engine, setting.data.test(setting.device)
     step("asking the nets about test images")
-    batches = data.test(device)
     test = gather(engine.names, engine.opinions, batches)
-    tested = run_on(engine, batches, found.chosen)
+    outcome = run_on(engine, batches, found.chosen)
     step(f"measuring times, for {config.seconds:g} s")
     curve, timed = thin(found.points, config.points), sample(batches, test.images, config.batch_size)
-    times = measure_times(engine, timed, found.chosen, curve, config.seconds)
-    macs = engine.macs()
+    times, macs = measure_times(engine, timed, found.chosen, curve, config.seconds), engine.macs()
     nets = fixed_nets(found.held, test, macs, times)
-    cascade = measured(found.chosen, tested, macs, times, CHOSEN)
+    cascade = measured(found.chosen, outcome, macs, times, CHOSEN)
     others = [
         measured(point, Outcome(*test.cascade(point.thresholds, point.last)), macs, times, str(place))
         for place, point in enumerate(curve)
     ]
     return Report(
+        run=str(setting.run),
         engine=engine.title,
-        device=describe_device(device),
+        device=describe_device(setting.device),
+        threads=setting.threads,
         batch_size=len(timed[0]),
         timed_batches=times[CHOSEN].turns,
+        calibrated_on=calibrated_on,
         test_images=test.images,
         target=found.target,
         unit=found.costs.unit,
         nets=nets,
         cascade=cascade,
         curve=tuple(others),
-        comparison=compare(tested, test, nets, cascade, times),
-        **facts,
+        comparison=compare(outcome, test, nets, cascade, times),
     )
 
 
-def _spec(run: Path, title: str, found: Calibration) -> CascadeSpec:
+def _spec(setting: Setting, found: Calibration) -> CascadeSpec:
     chosen = found.chosen
     who, _ = found.held.cascade(chosen.thresholds, chosen.last)
     return CascadeSpec(
         chosen.thresholds,
         chosen.last,
         found.target,
-        CalibratedOn(title, "validation", found.held.images),
+        CalibratedOn(setting.title, "validation", found.held.images),
         Expected(chosen.accuracy, chosen.cost, found.costs.unit, shares(who, chosen.names)),
-        storage.read_config(network_directory(run))["weights"]["sha256"],
+        storage.read_config(network_directory(setting.run))["weights"]["sha256"],
     )

@@ -88,11 +88,13 @@ class Report:
     """All that `ddnn cascade` finds out.
 
     Args:
+        run: the directory.
         engine: what ran the nets.
         device: what it ran on.
         threads: of a call.
         batch_size: images in a batch whose time was measured.
         timed_batches: how many were.
+        calibrated_on: the images that thresholds were chosen on.
         test_images: how many.
         target: what was to be reached on the held-out images.
         unit: of the cost that the calibration went by.
@@ -100,16 +102,16 @@ class Report:
         cascade: the chosen one.
         curve: others, from the cheapest to the most accurate on the held-out images.
         comparison: of the chosen one with the best fixed depth.
-        calibrated_on: the images that thresholds were chosen on.
-        run: the directory.
         verdict: that in words.
     """
 
+    run: str
     engine: str
     device: str
     threads: int
     batch_size: int
     timed_batches: int
+    calibrated_on: CalibratedOn
     test_images: int
     target: Mapping[str, float]
     unit: Literal["macs", "ms"]
@@ -117,8 +119,6 @@ class Report:
     cascade: MeasuredCascade
     curve: tuple[MeasuredCascade, ...]
     comparison: Comparison
-    calibrated_on: CalibratedOn
-    run: str
     verdict: str = ""
 
     def to_json(self) -> dict[str, Any]:

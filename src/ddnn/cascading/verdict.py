@@ -38,12 +38,13 @@ def _reached(report: Report) -> str:
 def _missed(report: Report) -> str:
     versus = report.comparison
     low, high = versus.accuracy_interval
-    chance = ", which may be chance" if high >= 0 else ""
+    verdict = "is not shown to be cheaper" if high >= 0 else "is not cheaper"
+    chance = "a difference that may be chance" if high >= 0 else "a difference"
     return (
-        "At equal accuracy the cascade is not cheaper than the best fixed depth, because it does not reach it: it is "
-        f"right about {percent(report.cascade.accuracy)} % of the test images, {versus.net} about "
-        f"{percent(report.nets[versus.net].accuracy)} %, a difference of {percent(versus.accuracy_difference)} points "
-        f"(95 % interval {percent(low)} to {percent(high)}{chance}), with {_costs(versus)}."
+        f"At equal accuracy the cascade {verdict} than the best fixed depth, {versus.net}: it is right about "
+        f"{percent(report.cascade.accuracy)} % of the test images, {versus.net} about "
+        f"{percent(report.nets[versus.net].accuracy)} %, {chance} of {percent(versus.accuracy_difference)} points (95 % "
+        f"interval {percent(low)} to {percent(high)}), with {_costs(versus)}."
     )
 
 

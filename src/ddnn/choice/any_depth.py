@@ -1,6 +1,6 @@
 """Choose among all depths: those that were trained, and those in between, which are calibrated and scored."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -53,13 +53,14 @@ class DepthDecision:
         decision: as among trained nets.
         explored: what it was decided on.
         folder: where that is written down.
-        test: score of the chosen net on the test images; None if it was trained, or those have decided.
+        test: scores of the chosen net and of the trained ones on the test images; None if the chosen one was trained,
+            or those images have decided.
     """
 
     decision: Decision
     explored: Explored
     folder: Path
-    test: Score | None
+    test: Mapping[str, Score] | None
 
 
 def choose_any_depth(run: str | Path, config: ChooseConfig, *, progress: bool = True) -> DepthDecision:
@@ -119,7 +120,7 @@ def _explored(
         software(subject),
         now(),
         None,
-        images.scored_on,
+        f"{known[0].images} {images.scored_on}",
         caveats(condition, subject.image_size),
     )
     return bench, Explored(candidates, front(candidates), went, space.untrained, images.calibrated_on, circumstances)
@@ -153,7 +154,7 @@ def _decided(bench: Bench, explored: Explored, config: ChooseConfig, folder: Pat
     decision = Decision(choice, bounds, explored.candidates, explored.circumstances)
     chosen = choice.chosen
     network = bench.network if chosen.trained else bench.with_depth(chosen.depth)
-    test = None if chosen.trained else bench.test_score(network, chosen.name)
+    test = None if chosen.trained else bench.test_scores(network)
     if config.output is not None:
         with staged(Path(config.output)) as stage:
             network.save(stage)

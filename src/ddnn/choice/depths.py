@@ -30,6 +30,7 @@ class Found:
         name: of the net.
         depth: blocks per stage.
         accuracy: on the images that decide, in [0, 1].
+        images: how many those are.
         ratio: its time over the full net's in the same turns.
         memory_mb: of a process that loads and runs it; None where that is not asked for or not known.
         trained: or calibrated only.
@@ -38,6 +39,7 @@ class Found:
     name: str
     depth: Depth
     accuracy: float
+    images: int
     ratio: float
     memory_mb: float | None
     trained: bool
@@ -79,6 +81,7 @@ class Bench:
                 name,
                 self.network.depths[name],
                 scores[name].accuracy,
+                scores[name].images,
                 times[name].ratio,
                 self._memory(self._subject, name),
                 trained=True,
@@ -96,7 +99,7 @@ class Bench:
         score = evaluate(net, self._images.scoring)[name]
         subject = NetworkSubject(net, self._workspace)
         ratio = self._timed({self._subject.full: self._subject, name: subject}, self._seconds)[name].ratio
-        return Found(name, depth, score.accuracy, ratio, self._memory(subject, name), trained=False)
+        return Found(name, depth, score.accuracy, score.images, ratio, self._memory(subject, name), trained=False)
 
     def times(self, depths: Sequence[Depth]) -> Mapping[str, Latency]:
         """Times of all trained nets and of some that were not, all of them in turns."""
@@ -118,11 +121,9 @@ class Bench:
             raise NoSuchDepth(str(error)) from None
         return network
 
-    def test_score(self, network: DepthDynamicNetwork, name: str) -> Score | None:
-        """The score of a net on the test images; None where they have decided already."""
-        if self._images.test is None:
-            return None
-        return evaluate(cut_out(network, name), self._images.test)[name]
+    def test_scores(self, network: DepthDynamicNetwork) -> dict[str, Score] | None:
+        """The scores of all nets of a network on the test images; None where those have decided already."""
+        return None if self._images.test is None else evaluate(network, self._images.test)
 
     def _alone(self, depth: Depth, *, calibrated: bool = False) -> DepthDynamicNetwork:
         """A network of the net of this depth alone; its time does not depend on its statistics."""

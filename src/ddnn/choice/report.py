@@ -35,7 +35,7 @@ def depths_as_json(decided: "DepthDecision", output: str | None) -> dict[str, An
     return {
         **as_json(decided.decision),
         **_explored_json(decided.explored),
-        "test": None if decided.test is None else asdict(decided.test),
+        "test": None if decided.test is None else {name: asdict(score) for name, score in decided.test.items()},
         "folder": str(decided.folder),
         "output": output,
     }
@@ -112,7 +112,7 @@ def _explored_json(explored: "Explored") -> dict[str, Any]:
 def _title(circumstances: Circumstances) -> str:
     where = f"{circumstances.source} on {circumstances.device_name}: {circumstances.condition}"
     when = f"from {circumstances.profile}, measured" if circumstances.profile else "measured just now,"
-    return f"{where}; times {when} {circumstances.date}; accuracy on {circumstances.accuracy_of}"
+    return f"{where}\ntimes {when} {circumstances.date}; accuracy on {circumstances.accuracy_of}"
 
 
 def _print_nets(title: str, nets: Sequence[Candidate], bounds: Bounds, explored: "Explored | None" = None) -> None:
@@ -145,10 +145,10 @@ def _depth_sentences(decided: "DepthDecision", output: str | None) -> Iterator[s
         f"{explored.calibrated_on} training images"
     )
     if decided.test is not None:
-        low, high = decided.test.interval
-        yield (
-            f"test images: {chosen.name} has {percent(decided.test.accuracy)} % (95 % interval {percent(low)} to "
-            f"{percent(high)})"
+        scores = {chosen.name: decided.test[chosen.name], **decided.test}
+        yield "on test images, with 95 % intervals: " + "; ".join(
+            f"{name} {percent(score.accuracy)} % ({' to '.join(percent(edge) for edge in score.interval)})"
+            for name, score in scores.items()
         )
     yield f"written to {decided.folder}" + (f"; the network with {chosen.name} to {output}" if output else "")
 

@@ -6,7 +6,19 @@ Torch and what stands on it are imported by the command that needs them, when it
 from typing import Any, Protocol
 
 from ddnn.command_parser import CommandParser
-from ddnn.commands import cascade, choose, compare, evaluate, export, extract, families, predict, profile, quantize, train
+from ddnn.commands import (
+    cascade,
+    choose,
+    compare,
+    evaluate,
+    export,
+    extract,
+    families,
+    predict,
+    profile,
+    quantize,
+    train,
+)
 
 
 class Command(Protocol):

@@ -33,7 +33,8 @@ def run(options: Any) -> None:
 
 def _show(report: "Report") -> None:
     on = report.calibrated_on
-    batch = f"{report.timed_batches} batches of {report.batch_size}, {report.threads} thread{'s' if report.threads > 1 else ''}"
+    threads = "1 thread" if report.threads == 1 else f"{report.threads} threads"
+    batch = f"{report.timed_batches} batches of {report.batch_size}, {threads}"
     ((what, value),) = report.target.items()
     print_table(
         f"{report.run}: {report.test_images} test images of {on.data}; {report.engine}, times of {batch}",

@@ -13,7 +13,7 @@ from ddnn.errors import DDNNError
 from ddnn.latency import Latency, interleaved_for, latencies
 from ddnn.profiles import memory
 from ddnn.profiles.conditions import optional, plan
-from ddnn.profiles.memory import Memory
+from ddnn.profiles.memory import Group, Memory
 from ddnn.profiles.profile import Condition, Figures, Measured, Profile
 from ddnn.profiles.report import folder_for, reserved, write_profile
 from ddnn.profiles.steps import Step, steps
@@ -35,13 +35,10 @@ def profile(run: str | Path, config: ProfileConfig | None = None, *, progress: b
         DDNNError: if there is nothing to measure, or it cannot be run so.
 
     Example:
-        >>> import ddnn
-        >>> from ddnn.profiles import profile
-        >>> folder = getfixture("tmp_path") / "network"
-        >>> ddnn.build("resnet14", ["resnet8"], num_classes=10).save(folder)
-        >>> measured = profile(folder, ddnn.ProfileConfig(runtimes="eager", seconds=0.1), progress=False).measured
-        >>> sorted(measured[0].nets)
-        ['resnet14', 'resnet8']
+        ```python
+        measured = ddnn.profile("runs/digits", ddnn.ProfileConfig(threads=[1, 2], seconds=5)).measured
+        measured[0].condition.threads, measured[0].nets["resnet8"].median_ms
+        ```
     """
     config = config or ProfileConfig()
     with open_subject(Path(run), config.device) as subject:
@@ -88,16 +85,7 @@ def measured_profile(
         progress: show how far it is.
     """
     known = accuracies or subject.accuracies()
-    sizes = {condition.image_size for condition in conditions}
-    macs = {size: {name: subject.macs(name, size) for name in subject.names} for size in sizes}
-    groups = memory.groups(subject, conditions, subject.names) if with_memory else []
-    with steps(len(conditions) + len(groups), progress) as step:
-        times = _times(subject, conditions, seconds, optional_runtimes, step)
-        peaks: dict[str, dict[Condition, Memory]] = {name: {} for name in subject.names}
-        for group in groups:
-            if all(condition in times for condition in group.conditions):
-                step(str(group))
-                peaks[group.name].update(memory.measure(subject, group))
+    measured = _measured(subject, conditions, seconds, optional_runtimes, with_memory, progress)
     return Profile(
         source=source,
         weights=subject.weights,
@@ -110,19 +98,42 @@ def measured_profile(
         device=subject.device,
         software=software(subject),
         date=now(),
-        measured=[
-            Measured(
-                condition,
-                {
-                    name: _figures(
-                        condition, macs[condition.image_size][name], latency, peaks[name].get(condition, Memory())
-                    )
-                    for name, latency in found.items()
-                },
-            )
-            for condition, found in times.items()
-        ],
+        measured=measured,
     )
+
+
+def _measured(
+    subject: Subject,
+    conditions: Sequence[Condition],
+    seconds: float,
+    optional_runtimes: Sequence[str],
+    with_memory: bool,
+    progress: bool,
+) -> list[Measured]:
+    sizes = {condition.image_size for condition in conditions}
+    macs = {size: {name: subject.macs(name, size) for name in subject.names} for size in sizes}
+    groups = memory.groups(subject, conditions, subject.names) if with_memory else []
+    with steps(len(conditions) + len(groups), progress) as step:
+        times = _times(subject, conditions, seconds, optional_runtimes, step)
+        peaks = _peaks(subject, [group for group in groups if set(group.conditions) <= times.keys()], step)
+    return [
+        Measured(
+            condition,
+            {
+                name: _figures(condition, macs[condition.image_size][name], latency, peaks.get((condition, name)))
+                for name, latency in found.items()
+            },
+        )
+        for condition, found in times.items()
+    ]
+
+
+def _peaks(subject: Subject, groups: Sequence[Group], step: Step) -> dict[tuple[Condition, str], Memory]:
+    peaks = {}
+    for group in groups:
+        step(str(group))
+        peaks.update({(condition, group.name): found for condition, found in memory.measure(subject, group)})
+    return peaks
 
 
 def timed(subject: Subject, condition: Condition, seconds: float) -> dict[str, Latency]:
@@ -171,7 +182,7 @@ def _times(
     return times
 
 
-def _figures(condition: Condition, macs: int, latency: Latency, peak: Memory) -> Figures:
+def _figures(condition: Condition, macs: int, latency: Latency, peak: Memory | None) -> Figures:
     return Figures(
         macs=macs,
         median_ms=latency.median_ms,
@@ -179,6 +190,6 @@ def _figures(condition: Condition, macs: int, latency: Latency, peak: Memory) ->
         ratio=latency.ratio,
         turns=latency.turns,
         images_per_second=1e3 * condition.batch_size / latency.median_ms,
-        peak_memory_mb=peak.peak_mb,
-        library_memory_mb=peak.library_mb,
+        peak_memory_mb=peak.peak_mb if peak else None,
+        library_memory_mb=peak.library_mb if peak else None,
     )

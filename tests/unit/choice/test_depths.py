@@ -108,7 +108,9 @@ class TestImages:
         assert not held & test
         assert not held & seen
         assert images.calibrated_on == 192  # whole batches of 64
-        assert bench.test_score(bench.with_depth((2, 1, 1)), "depth-2-1-1") is not None
+        scores = bench.test_scores(bench.with_depth((2, 1, 1)))
+        assert scores is not None
+        assert set(scores) == {"resnet8", "depth-2-1-1", "resnet14"}
 
     def test_few_calibration_images_are_a_part_of_a_batch(self, run: tuple[Path, ddnn.DepthDynamicNetwork]) -> None:
         path, network = run

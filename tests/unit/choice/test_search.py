@@ -17,7 +17,7 @@ LARGE = DepthSpace.of({"a": (1, 1, 1), "full": (9, 9, 9)}, "full")
 def found(depth: Depth, trained: bool = False) -> Found:
     """More blocks are slower, and more accurate the earlier they are."""
     accuracy = sum(blocks / 2**stage for stage, blocks in enumerate(depth)) / 20
-    return Found(name_of(depth), depth, accuracy, sum(depth) / 10, None, trained)
+    return Found(name_of(depth), depth, accuracy, 100, sum(depth) / 10, None, trained)
 
 
 def go(space: DepthSpace, attempt: Callable[[Depth], Found] = found, **keys: float) -> Search:

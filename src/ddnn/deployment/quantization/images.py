@@ -94,5 +94,4 @@ def _data_config(run: Path, config: QuantizeConfig) -> DataConfig:
     else:
         asked = evaluation_data(run, EvaluateConfig(data=config.data, data_root=config.data_root))
         chosen = replace(asked, validation=0.0)
-    batch = min(BATCH_SIZE, config.calibration_images)
-    return replace(chosen, augment=plain, batch_size=batch, workers=config.workers)
+    return replace(chosen, augment=plain, batch_size=BATCH_SIZE, workers=config.workers)
