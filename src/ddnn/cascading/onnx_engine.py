@@ -67,7 +67,7 @@ class OnnxEngine(Engine):
         decide = partial(_decide, logits)
         if not self.manifest.pieces:
             return [((name,), partial(self.answer, name, images)) for name in self.names], decide
-        sessions = Sessions(self._directory, self._threads, share_weights=False)
+        sessions = Sessions(self._directory, self._threads, self._runtime.share_weights)
         values: dict[str, Any] = {INPUT: images.numpy()}
         works: list[tuple[tuple[str, ...], Work]] = []
         for piece in self.manifest.pieces:

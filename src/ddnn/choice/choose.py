@@ -72,13 +72,10 @@ def choose(run: str | Path, config: ChooseConfig, *, progress: bool = True) -> D
             damaged, is about other nets, or leaves open which of its conditions is meant.
 
     Example:
-        >>> import ddnn
-        >>> from ddnn.choice import choose
-        >>> folder = getfixture("tmp_path") / "network"
-        >>> ddnn.build("resnet14", ["resnet8"], num_classes=10, in_channels=1).save(folder)
-        >>> config = ddnn.ChooseConfig(latency_ms=1000, data="digits", seconds=0.1)
-        >>> choose(folder, config, progress=False).circumstances.accuracy_of
-        'test images of digits'
+        ```python
+        decision = ddnn.choose("runs/digits", ddnn.ChooseConfig(latency_ms=20, on="profile.json"))
+        decision.choice.chosen.name, decision.choice.left["latency_ms"]
+        ```
     """
     assert not config.any_depth, "ddnn.choice.any_depth does that"
     with open_subject(Path(run), config.device) as subject:

@@ -108,7 +108,7 @@ def _facts(config: CompareConfig, data: Data) -> dict[str, NetFacts]:
             in_channels=data.channels,
             **train.model_options,
         )
-    costs = {name: cost(network[name], (data.channels, *data.size)) for name in network.names}
+    costs = {name: cost(network.extract(name), (data.channels, *data.size)) for name in network.names}
     return {name: NetFacts(network.depths[name], costs[name].parameters, costs[name].macs) for name in network.names}
 
 

@@ -133,7 +133,7 @@ def _facts(
     shape = (channels, height, width)
     nets = {}
     for name in network.names:
-        own = cost(network[name], shape)
+        own = cost(network.extract(name), shape)  # whose parameters are its own, where a sub-net's are parts
         accuracy = accuracies.get(name)
         nets[name] = Net(File("", 0, ""), network.depths[name], own.parameters, own.macs, accuracy)
     return Manifest(

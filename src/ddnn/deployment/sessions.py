@@ -62,6 +62,8 @@ class Sessions:
     def _opened(self, file: str) -> Any:
         options = self._onnxruntime.SessionOptions()
         options.log_severity_level = 3  # errors; warnings are for those who write graphs
+        # Each session has threads of its own, which would go on to wait for work while another session has it.
+        options.add_session_config_entry("session.force_spinning_stop", "1")
         if self._threads is not None:
             options.intra_op_num_threads = self._threads
         disabled = []
