@@ -99,13 +99,14 @@ def test_a_budget_is_kept_on_the_held_out_images(
 def test_the_table_names_every_depth_and_ends_with_the_verdict(
     trained: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    nets = ("--nets", "tiny,resnet20", "--accuracy", 0.2, "--batch-size", 8)
+    nets = ("--nets", "tiny,resnet20", "--accuracy", 0.2, "--cost", "ms", "--batch-size", 8)
     result = run(capfd, "cascade", trained, *nets, *QUICK, "--output", tmp_path / "out")
     assert result.status == 0, result.err
     assert all(name in result.out for name in ("tiny", "middle", "resnet20", "the chosen cascade"))
     assert "batches of 8" in result.out
     assert "20.00 % accuracy there" in result.out
     report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert report["unit"] == "ms"
     assert report["verdict"] in result.out
     assert all("middle" not in cascade["answered"] for cascade in report["curve"])
 
@@ -156,6 +157,7 @@ def test_an_export_is_measured_with_onnxruntime(
         (("--macs", 1000), "no cascade costs at most 1000 multiply-accumulates an image; the cheapest, tiny"),
         (("--accuracy", 1.5), "accuracy must be a share of the images in (0, 1]"),
         (("--macs", 1e6, "--latency_ms", 3), "macs and latency_ms exclude each other"),
+        (("--macs", 1e6, "--cost", "ms"), "leave one of the two out"),
         (("--nets", "tiny,resnet18"), "no net 'resnet18'"),
         (("--nets", "tiny,tiny"), "tiny is given twice among the nets"),
         (("--threads", 10_000), "threads must be at most the"),

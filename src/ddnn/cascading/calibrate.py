@@ -100,7 +100,7 @@ def calibrate_cascade(run: str | Path, config: CascadeConfig, progress: bool = T
     run = Path(run)
     setting = _open(run, config)
     folder = run / "cascade" if config.output is None else Path(config.output)
-    total = 3 if config.latency_ms is None else 4
+    total = 3 if config.unit == "macs" else 4
     with reserved(folder), _threads(setting.threads), steps(total, progress) as step:
         found = _calibrate(setting, config, step)
         spec = _spec(setting, found)
@@ -169,7 +169,7 @@ def _calibrate(setting: Setting, config: CascadeConfig, step: Step) -> Calibrati
     assert batches is not None
     held = gather(engine.names, engine.opinions, batches)
     costs = engine.macs()
-    if config.latency_ms is not None:
+    if config.unit == "ms":
         step("timing the pieces")
         images = sample(batches, held.images, config.batch_size)[0]
         costs = piece_latencies(engine, images, SHARE_FOR_PIECES * config.seconds)

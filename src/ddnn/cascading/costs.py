@@ -12,7 +12,7 @@ class Costs:
     Args:
         unit: multiply-accumulates, or milliseconds.
         pieces: the nets that pass through each piece, and its cost.
-        deciding: what it costs to find out whether a net is sure.
+        deciding: what it costs to find out whether a net is sure, and to take the images that are left.
     """
 
     unit: Literal["macs", "ms"]

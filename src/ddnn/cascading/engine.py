@@ -43,8 +43,8 @@ class Engine(ABC):
         """What each piece costs, in multiply-accumulates for one image."""
 
     @abstractmethod
-    def pieces(self, images: Tensor) -> tuple[Sequence[tuple[tuple[str, ...], Work]], Work]:
-        """Every piece, and the nets that pass through it, on these images; and the decision whether to stop."""
+    def pieces(self, images: Tensor) -> Sequence[tuple[tuple[str, ...], Work]]:
+        """The nets that pass through each piece, and the piece on these images."""
 
     def wait(self) -> None:
         """Return when all that was asked of a GPU is done; there may be none."""

@@ -2,32 +2,42 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import sqrt
-from statistics import mean, median, stdev
+from statistics import mean, stdev
 from time import perf_counter
 
 from torch import Tensor
 
 from ddnn.cascading.costs import Costs
 from ddnn.cascading.engine import Engine
-from ddnn.latency import FEWEST_TURNS, WARMUP, interleaved_for, turns
+from ddnn.latency import FEWEST_TURNS, WARMUP, Work, interleaved_for, turns
 
 Call = Callable[[Tensor], object]
 
+_ALL = "all"
+
 
 def piece_latencies(engine: Engine, images: Tensor, seconds: float) -> Costs:
-    """What each piece costs in milliseconds an image, the median over as many turns as the time allows.
+    """What each piece costs in milliseconds an image, the mean over as many turns as the time allows.
+
+    What a cascade does between the pieces (decide, take the images that are left) is what a cascade through all nets
+    takes longer than all pieces together.
 
     Args:
         engine: what runs.
         images: a batch as it will come, (batch, channels, height, width).
         seconds: for all of it.
     """
-    pieces, deciding = engine.pieces(images)
-    works = {str(number): work for number, (_, work) in enumerate(pieces)}
-    taken = interleaved_for({**works, "deciding": deciding}, seconds, engine.wait)
-    cost = {name: 1e3 * median(times) / len(images) for name, times in taken.items()}
-    return Costs("ms", tuple((nets, cost[str(n)]) for n, (nets, _) in enumerate(pieces)), cost["deciding"])
+    *asked, last = engine.names
+    never = partial(engine.cascade, images, dict.fromkeys(asked, 1.0), last)
+    pieces = engine.pieces(images)
+    works: dict[str, Work] = {str(number): work for number, (_, work) in enumerate(pieces)}
+    taken = interleaved_for({**works, _ALL: never}, seconds, engine.wait)
+    cost = {name: 1e3 * mean(times) / len(images) for name, times in taken.items()}
+    between = cost.pop(_ALL) - sum(cost.values())
+    deciding = max(0.0, between) / len(asked) if asked else 0.0
+    return Costs("ms", tuple((nets, cost[str(number)]) for number, (nets, _) in enumerate(pieces)), deciding)
 
 
 @dataclass(frozen=True)

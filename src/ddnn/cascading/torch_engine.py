@@ -58,10 +58,9 @@ class TorchEngine(Engine):
         image = torch.zeros(1, *self._shape, device=self._device)
         return Costs("macs", tuple((piece.nets, float(macs(run, value))) for piece, run, value in self._walk(image)))
 
-    def pieces(self, images: Tensor) -> tuple[Sequence[tuple[tuple[str, ...], Work]], Work]:
+    def pieces(self, images: Tensor) -> Sequence[tuple[tuple[str, ...], Work]]:
         """See `Engine.pieces`."""
-        works = [(piece.nets, partial(_call, run, value)) for piece, run, value in self._walk(images)]
-        return works, partial(_decide, self._logits(images))
+        return [(piece.nets, partial(_call, run, value)) for piece, run, value in self._walk(images)]
 
     def wait(self) -> None:
         """See `Engine.wait`."""
@@ -69,10 +68,6 @@ class TorchEngine(Engine):
             torch.cuda.synchronize(self._device)
         elif self._device.type == "mps":
             torch.mps.synchronize()
-
-    @torch.inference_mode()
-    def _logits(self, images: Tensor) -> Tensor:
-        return self._network(images, self.names[0])
 
     @torch.no_grad()  # not inference mode: counting operations takes gradients, which its tensors refuse
     def _walk(self, images: Tensor) -> list[tuple[Segment, nn.Module, Any]]:
@@ -89,12 +84,6 @@ class TorchEngine(Engine):
 @torch.inference_mode()
 def _call(run: nn.Module, value: Any) -> None:
     run(value)
-
-
-@torch.inference_mode()
-def _decide(logits: Tensor) -> None:
-    sure = confidence(logits) >= 0.5
-    bool(sure.all())
 
 
 def _numpy(tensor: Tensor) -> np.ndarray:

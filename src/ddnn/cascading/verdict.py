@@ -43,8 +43,8 @@ def _missed(report: Report) -> str:
     return (
         f"At equal accuracy the cascade {verdict} than the best fixed depth, {versus.net}: it is right about "
         f"{percent(report.cascade.accuracy)} % of the test images, {versus.net} about "
-        f"{percent(report.nets[versus.net].accuracy)} %, {chance} of {percent(versus.accuracy_difference)} points (95 % "
-        f"interval {percent(low)} to {percent(high)}), with {_costs(versus)}."
+        f"{percent(report.nets[versus.net].accuracy)} %, {chance} of {percent(versus.accuracy_difference)} points "
+        f"(95 % interval {percent(low)} to {percent(high)}), with {_costs(versus)}."
     )
 
 

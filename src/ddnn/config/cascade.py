@@ -18,6 +18,8 @@ class CascadeConfig:
         macs: the most accurate cascade that costs at most so many multiply-accumulates an image on average.
         latency_ms: the most accurate cascade that takes at most so many milliseconds an image on average, estimated
             from the measured times of its pieces.
+        cost: what the cheapest cascade is the cheapest in, where an accuracy is to be reached: macs, or ms, estimated
+            likewise.
         nets: those that may take part, as a list or with commas between them; None means all.
         data: whose held-out images to calibrate on, and whose test images to evaluate on: digits, cifar10, cifar100,
             folder:PATH or parquet:PATH; None means what the run was trained on.
@@ -36,6 +38,7 @@ class CascadeConfig:
     accuracy: float | None = None
     macs: float | None = None
     latency_ms: float | None = None
+    cost: Literal["macs", "ms"] = "macs"
     nets: list[str] | str | None = None
     data: str | None = None
     data_root: str = "data"
@@ -59,6 +62,10 @@ class CascadeConfig:
         for key in ("macs", "latency_ms"):
             value = given.get(key)
             check(value is None or value > 0, f"{key} must be above 0, not {value}")
+        check(
+            self.cost == "macs" or self.macs is None,
+            "macs is a limit in multiply-accumulates, and cost asks for ms; leave one of the two out",
+        )
         if self.nets is not None:
             check_distinct("nets", listed(self.nets), "give one or more, such as resnet8,resnet20")
         check(
@@ -80,6 +87,11 @@ class CascadeConfig:
     def target(self) -> dict[str, float] | None:
         """What is to be reached, by its name; None if nothing was given."""
         return self._targets or None
+
+    @property
+    def unit(self) -> Literal["macs", "ms"]:
+        """What an image costs, for the choice of a cascade."""
+        return "ms" if self.latency_ms is not None else "macs" if self.macs is not None else self.cost
 
     @property
     def net_list(self) -> list[str] | None:
