@@ -117,6 +117,8 @@ def _seasoned(network: DepthDynamicNetwork, side: int) -> DepthDynamicNetwork:
     for name, parameter in network.named_parameters():
         if parameter.ndim == 1 and name.endswith("weight"):
             parameter.mul_(torch.randn_like(parameter).sign() * (0.5 + torch.rand_like(parameter)))
+        elif not parameter.any():  # as the heads of vision transformers start
+            parameter.normal_(std=0.02)
     network.train()
     for _ in range(3):
         for name in network.names:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ddnn.building import build, from_model, load
+    from ddnn.cascade import CascadeOutput
     from ddnn.choice import choose
     from ddnn.comparison import compare
     from ddnn.config import ChooseConfig, CompareConfig, EKDConfig, ProfileConfig, TrainConfig
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 __version__ = version("ddnn")
 
 _EXPORTS = {
+    "CascadeOutput": "cascade",
     "ChooseConfig": "config",
     "CompareConfig": "config",
     "DDNNError": "errors",
@@ -45,6 +47,7 @@ _EXPORTS = {
 
 __all__ = [
     "EKD",
+    "CascadeOutput",
     "ChooseConfig",
     "CompareConfig",
     "DDNNError",

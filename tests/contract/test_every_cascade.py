@@ -1,6 +1,8 @@
 """A cascade gives what its nets give one by one, in every family."""
 
 from collections import Counter
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import torch
@@ -10,6 +12,15 @@ import ddnn
 from tests.contract.pairs import ONE_A_FAMILY, Pair
 
 IMAGES = 5
+WIDE = ("wide_resnet", "vgg", "vgg_bn")
+"""Families of 100 million weights, whose steps are those of a lighter one that is always tested: on demand."""
+
+
+def _params() -> Iterator[Any]:
+    for param in ONE_A_FAMILY:
+        (pair,) = param.values
+        wide = isinstance(pair, Pair) and pair.family.name in WIDE
+        yield pytest.param(pair, id=param.id, marks=pytest.mark.slow if wide else param.marks)
 
 
 def sureness(logits: Tensor) -> Tensor:
@@ -28,7 +39,7 @@ def build(pair: Pair) -> ddnn.DepthDynamicNetwork:
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("pair", ONE_A_FAMILY)
+@pytest.mark.parametrize("pair", _params())
 def test_a_cascade_is_its_nets_one_by_one(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ddnn.cascade.confidence", sureness)
     network, x = build(pair), pair.images(IMAGES)

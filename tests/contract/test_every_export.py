@@ -22,7 +22,15 @@ def small(family: Family) -> tuple[Depth, Depth]:
     return full, (1,) * stages
 
 
-@pytest.mark.parametrize("family", REGISTRY.values(), ids=lambda family: family.name)
+QUICK = {"cifar_densenet", "cifar_resnet", "cifar_vgg", "cifar_wide_resnet", "convnext", "swin", "vit_b_32"}
+"""One of each kind; the others, of the same kinds and with up to 120 million parameters, on demand."""
+
+FAMILIES = [
+    pytest.param(family, id=name, marks=() if name in QUICK else pytest.mark.slow) for name, family in REGISTRY.items()
+]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
 def test_every_family_exports(family: Family, tmp_path: Path) -> None:
     torch.manual_seed(0)
     pair = Pair(family, "full", "subnet")

@@ -26,19 +26,21 @@ def add_options(parser: CommandParser) -> None:
 def run(options: Any) -> None:
     """Do it, and print the result."""
     config = from_fields(ExportConfig, options.as_dict())
-    from ddnn.building import load
+    from ddnn.building import load, network_directory
     from ddnn.cascade_spec import read_cascade
     from ddnn.deployment import export_onnx, export_torch
     from ddnn.deployment.staging import check_new
     from ddnn.run_directory import RunDirectory
+    from ddnn.storage import read_config
 
     run, directory = Path(options.run), Path(config.output or Path(options.run, "export"))
     check_new(directory)
     network = load(run)
+    weights = read_config(network_directory(run))["weights"]["sha256"]
     facts: dict[str, Any] = {
         "images": _images(network, run, config),
         "accuracies": RunDirectory(run).read_accuracies(),
-        "cascade": read_cascade(run, network.names),
+        "cascade": read_cascade(run, network.names, weights),
         "progress": lambda text: print(text, file=sys.stderr, flush=True),
     }
     if config.format == "onnx":

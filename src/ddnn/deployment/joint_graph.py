@@ -17,7 +17,7 @@ from ddnn.deployment.manifest import INPUT, OUTPUT
 from ddnn.modes import in_mode
 from ddnn.network import DepthDynamicNetwork
 from ddnn.profiling import macs
-from ddnn.segments import Segment
+from ddnn.segments import Segment, SegmentModule
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -128,25 +128,12 @@ def _flow(
     for segment in network.segments():
         net, value = network[segment.owner], values[segment.source]
         if count is not None:
-            count(macs(_Piece(net, segment), value))
+            count(macs(SegmentModule(segment, net), value))
         values[segment.index] = segment.run(net, value)
         leaves = {id(tensor): tensor for tensor in _pytree.tree_leaves(values[segment.index])}
         added = [tensor for key, tensor in leaves.items() if key not in seen]
         seen |= leaves.keys()
         yield segment, _pytree.tree_leaves(value), added
-
-
-class _Piece(nn.Module):
-    """A segment as a module."""
-
-    def __init__(self, net: nn.Module, segment: Segment) -> None:
-        super().__init__()
-        self.net = net
-        self.segment = segment
-
-    def forward(self, value: Any) -> Any:
-        """The value after the segment."""
-        return self.segment.run(self.net, value)
 
 
 def _logits(name: str) -> str:

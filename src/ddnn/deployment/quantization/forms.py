@@ -27,13 +27,12 @@ def write_graphs(trials: Trials, stage: Path, int8: Collection[str]) -> Weights:
         stage: the folder.
         int8: blocks.
     """
-    full = 0
     with WeightFile(stage / WEIGHTS) as weights:
         for name, net in reversed(trials.nets.items()):
             model = ir.from_proto(net.quantized(int8))
-            full = full or sum(size for size in _sizes(net.quantized(int8)) if size >= SMALLEST)
             describe(model, {**{item.key: item.value for item in net.graph.metadata_props}, "precision": "int8"})
             ir.save(weights.take(model), stage / f"{name}.onnx")
+    full = _stored(list(trials.nets.values())[-1].quantized(int8))
     for name in trials.nets:
         onnx.checker.check_model(str(stage / f"{name}.onnx"))
     graphs = sum((stage / f"{name}.onnx").stat().st_size for name in trials.nets)
@@ -86,6 +85,12 @@ def write_manifest(export: Manifest, stage: Path, figures: dict[str, dict[str, F
         cascade=None,
     )
     (stage / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
+
+
+def _stored(graph: onnx.ModelProto) -> int:
+    """Bytes of the constants of a graph that go into a weight file, equal ones counted once."""
+    tensors = (ir.from_proto(tensor) for tensor in graph.graph.initializer)
+    return sum({hash(tensor.tobytes()): tensor.nbytes for tensor in tensors if tensor.nbytes >= SMALLEST}.values())
 
 
 def _sizes(graph: onnx.ModelProto) -> Iterator[int]:

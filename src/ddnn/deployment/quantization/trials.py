@@ -13,7 +13,7 @@ import onnxruntime
 from ddnn.deployment.manifest import INPUT
 from ddnn.deployment.quantization.float_net import FloatNet
 from ddnn.deployment.quantization.images import Labelled
-from ddnn.latency import interleaved_for
+from ddnn.latency import interleaved_for, latencies
 
 SECONDS = 1.0
 """For one measurement of time."""
@@ -49,6 +49,7 @@ class Trials:
         self._images = [images for images, _ in deciding]
         self._labels = np.concatenate([labels for _, labels in deciding])
         self._float = {name: self._logits(net.graph) for name, net in nets.items()}
+        self._float_seconds: list[float] = []
         self._known: dict[tuple[str, frozenset[str]], Result] = {}
 
     @property
@@ -74,10 +75,18 @@ class Trials:
         return {name: self.result(name, blocks) for name in self.nets}
 
     def latency(self, blocks: Collection[str]) -> float:
-        """Milliseconds of one call of the full net for one image: the median of many."""
+        """Milliseconds of one call of the full net for one image.
+
+        The choice and the float net take turns, and the ratio counts: so choices that are measured one after the other
+        can be compared, however the machine's load changes. The float net's own time is the median of all its calls
+        so far.
+        """
         full = list(self.nets.values())[-1]
-        call = caller(open_session(full.quantized(blocks), self.threads), self.example)
-        return 1e3 * median(interleaved_for({"call": call}, SECONDS)["call"])
+        graphs = {"float": full.graph, "choice": full.quantized(blocks)}
+        calls = {name: caller(open_session(graph, self.threads), self.example) for name, graph in graphs.items()}
+        seconds = interleaved_for(calls, SECONDS)
+        self._float_seconds += seconds["float"]
+        return 1e3 * median(self._float_seconds) * latencies(seconds, "float")["choice"].ratio
 
     def _logits(self, graph: onnx.ModelProto) -> np.ndarray:
         session = open_session(graph, self.threads)
