@@ -1,5 +1,7 @@
 """What a net costs: parameters and multiply-accumulates."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -34,9 +36,22 @@ def cost(model: nn.Module, input_shape: tuple[int, int, int]) -> Cost:
 def macs(model: nn.Module, value: Any) -> int:
     """Multiply-accumulates of a module for what goes into it, in evaluation mode."""
     counter = FlopCounterMode(display=False)
-    with in_mode(model, training=False), counter, torch.enable_grad():  # without gradients torch trips over parts
+    with in_mode(model, training=False), _frozen(model), counter, torch.no_grad():
         model(value)
     return counter.get_total_flops() // 2
+
+
+@contextmanager
+def _frozen(model: nn.Module) -> Iterator[None]:
+    """Without gradients of its parameters: torch's counter trips over parts of a parameter that has one."""
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    for parameter in trained:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in trained:
+            parameter.requires_grad_(True)
 
 
 def family_costs(family: Family, image_size: int | None = None, num_classes: int | None = None) -> dict[str, Cost]:

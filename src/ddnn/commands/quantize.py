@@ -28,9 +28,7 @@ def run(options: Any) -> None:
     run, directory = Path(options.run), Path(config.output or Path(options.run, "export-int8"))
     check_new(directory)
     network = load(run)
-    from ddnn.deployment.quantization.images import open_images
-    from ddnn.deployment.quantization.quantize import quantize
-    from ddnn.deployment.quantization.report import show
+    from ddnn.deployment.quantization import open_images, quantize, show
 
     result = quantize(
         network,

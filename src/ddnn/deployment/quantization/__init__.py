@@ -1,4 +1,10 @@
 """Networks in int8: codes of weights that all nets share, and a choice of the blocks that stay in float.
 
-Stands on onnx and onnxruntime's quantisation tools, the extra `onnx`; imported by `ddnn quantize` when it runs.
+Stands on onnx and onnxruntime's quantisation tools, the extra `onnx`.
 """
+
+from ddnn.deployment.quantization.images import Images, open_images
+from ddnn.deployment.quantization.quantize import quantize
+from ddnn.deployment.quantization.report import Form, Quantization, show
+
+__all__ = ["Form", "Images", "Quantization", "open_images", "quantize", "show"]

@@ -1,7 +1,7 @@
 """The nets in all their forms: the choice is written to files, and all are measured."""
 
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import onnx
@@ -10,7 +10,7 @@ import onnx_ir as ir
 from ddnn.deployment.graphs import describe
 from ddnn.deployment.manifest import MANIFEST, WEIGHTS, File, Manifest
 from ddnn.deployment.quantization.images import Labelled
-from ddnn.deployment.quantization.report import CHOSEN, FLOAT, INT8, Form, Weights
+from ddnn.deployment.quantization.report import CHOSEN, FLOAT, FORMS, INT8, Form, Weights
 from ddnn.deployment.quantization.trials import Trials, accuracies, caller, open_session
 from ddnn.deployment.weight_file import SMALLEST, WeightFile
 from ddnn.latency import interleaved_for, latencies
@@ -39,40 +39,56 @@ def write_graphs(trials: Trials, stage: Path, int8: Collection[str]) -> Weights:
     return Weights((stage / WEIGHTS).stat().st_size, full, graphs)
 
 
-def measure(trials: Trials, stage: Path, int8: Collection[str], test: Iterable[Labelled]) -> dict[str, dict[str, Form]]:
+@dataclass(frozen=True)
+class Figures:
+    """What was measured.
+
+    Args:
+        nets: each net in each form, by name.
+        images: how many images the accuracies are on.
+    """
+
+    nets: dict[str, dict[str, Form]]
+    images: int
+
+
+def measure(trials: Trials, stage: Path, int8: Collection[str], test: Iterable[Labelled]) -> Figures:
     """Accuracy, latency and size of every net as it was, with all blocks in int8, and as it was written.
+
+    All nets see the test images in one pass, because large ones take longer to decode than to label.
 
     Args:
         trials: the nets.
         stage: the folder of the written graphs.
         int8: their blocks in int8.
-        test: labelled images, in new batches each time that they are asked for.
+        test: labelled images.
     """
-    found = {}
+    sessions, sizes = {}, {}
     for name, net in trials.nets.items():
         whole = net.quantized(net.blocks)
-        sessions = {
-            FLOAT: open_session(net.graph, trials.threads),
-            INT8: open_session(whole, trials.threads),
-            CHOSEN: open_session(str(stage / f"{name}.onnx"), trials.threads),
-        }
-        sizes = {FLOAT: sum(_sizes(net.graph)), INT8: sum(_sizes(whole)), CHOSEN: sum(_sizes(net.quantized(int8)))}
-        right = accuracies(sessions, test)
-        calls = {form: caller(session, trials.example) for form, session in sessions.items()}
+        sessions[name, FLOAT] = open_session(net.graph, trials.threads)
+        sessions[name, INT8] = open_session(whole, trials.threads)
+        sessions[name, CHOSEN] = open_session(str(stage / f"{name}.onnx"), trials.threads)
+        graphs = {FLOAT: net.graph, INT8: whole, CHOSEN: net.quantized(int8)}
+        sizes |= {(name, form): sum(_sizes(graph)) for form, graph in graphs.items()}
+    right, images = accuracies(sessions, test)
+    nets = {}
+    for name in trials.nets:
+        calls = {form: caller(sessions[name, form], trials.example) for form in FORMS}
         times = latencies(interleaved_for(calls, SECONDS), FLOAT)
-        found[name] = {
-            form: Form(right[form], times[form].median_ms, times[form].ratio, sizes[form]) for form in sessions
+        nets[name] = {
+            form: Form(right[name, form], times[form].median_ms, times[form].ratio, sizes[name, form]) for form in FORMS
         }
-    return found
+    return Figures(nets, images)
 
 
-def write_manifest(export: Manifest, stage: Path, figures: dict[str, dict[str, Form]]) -> None:
+def write_manifest(export: Manifest, stage: Path, figures: Figures) -> None:
     """Write `export.json`: that of the float export, with the files and the accuracies of this one.
 
     It has no cascade: thresholds were calibrated for the float nets, and graphs are of whole nets.
     """
     nets = {
-        name: replace(net, graph=File.of(stage, f"{name}.onnx"), accuracy=figures[name][CHOSEN].accuracy)
+        name: replace(net, graph=File.of(stage, f"{name}.onnx"), accuracy=figures.nets[name][CHOSEN].accuracy)
         for name, net in export.nets.items()
     }
     manifest = replace(

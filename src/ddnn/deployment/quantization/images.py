@@ -29,7 +29,7 @@ class Images:
         calibration: batches of training images, not augmented.
         deciding: labelled images that choose blocks.
         decided_on: which ones these are, in words.
-        test: labelled images that judge the result; new batches each time that they are asked for.
+        test: labelled images that judge the result.
     """
 
     data: str

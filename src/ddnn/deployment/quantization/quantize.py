@@ -71,19 +71,19 @@ def quantize(
         int8 = chosen_of(tried).int8
         progress("writing and measuring")
         weights = write_graphs(trials, stage, int8)
-        nets = measure(trials, stage, int8, images.test)
-        write_manifest(export, stage, nets)
+        figures = measure(trials, stage, int8, images.test)
+        write_manifest(export, stage, figures)
         result = Quantization(
             output=str(directory),
             bound=_bound(config),
+            blocks=trials.blocks,
             int8=int8,
-            fp32=tuple(block for block in trials.blocks if block not in int8),
             sensitivities=ranked,
             tried=tried,
-            nets=nets,
+            nets=figures.nets,
             weights=weights,
             float_weight_bytes=export.weights.bytes,
-            conditions=_conditions(images, config),
+            conditions=_conditions(images, figures.images, config),
         )
         (stage / REPORT).write_text(to_json(result.to_json()) + "\n", encoding="utf-8")
     return result
@@ -121,14 +121,14 @@ def _bound(config: QuantizeConfig) -> dict[str, float]:
     return {"max_drop": config.drop_bound}
 
 
-def _conditions(images: Images, config: QuantizeConfig) -> dict[str, Any]:
+def _conditions(images: Images, test_images: int, config: QuantizeConfig) -> dict[str, Any]:
     """What the figures depend on."""
     return {
         "data": images.data,
         "calibration_images": count(images.calibration),
         "deciding_images": count(images.deciding),
         "decided_on": images.decided_on,
-        "test_images": count(images.test),
+        "test_images": test_images,
         "weight_bits": config.weight_bits,
         "threads": config.threads,
         "processor": processor(),

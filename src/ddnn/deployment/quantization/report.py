@@ -7,7 +7,7 @@ from typing import Any
 from ddnn.deployment.quantization.search import Attempt, Sensitivity
 from ddnn.reports import percent, print_table
 
-FLOAT, INT8, CHOSEN = "fp32", "int8", "chosen"
+FORMS = FLOAT, INT8, CHOSEN = "fp32", "int8", "chosen"
 """The forms of a net: as it was trained, all blocks in int8, and the choice."""
 
 
@@ -50,8 +50,8 @@ class Quantization:
     Args:
         output: the export.
         bound: on the accuracy (`max_drop`) or on the time (`latency_ms`) that decided.
-        int8: the blocks that are in int8, in all nets that have them.
-        fp32: those that are not.
+        blocks: all of them, from the input to the output.
+        int8: those that are in int8, in all nets that have them.
         sensitivities: of each block, the most sensitive first.
         tried: the choices that were tried, in order; the last one that fits is what was written.
         nets: each net in each form, by name.
@@ -62,8 +62,8 @@ class Quantization:
 
     output: str
     bound: Mapping[str, float]
+    blocks: tuple[str, ...]
     int8: tuple[str, ...]
-    fp32: tuple[str, ...]
     sensitivities: Sequence[Sensitivity]
     tried: Sequence[Attempt]
     nets: Mapping[str, Mapping[str, Form]]
@@ -71,10 +71,15 @@ class Quantization:
     float_weight_bytes: int
     conditions: Mapping[str, Any]
 
+    @property
+    def fp32(self) -> tuple[str, ...]:
+        """The blocks that stay in float."""
+        return tuple(block for block in self.blocks if block not in self.int8)
+
     def to_json(self) -> dict[str, Any]:
         """Ready for JSON."""
         sensitive = [{**asdict(one), "divergence": one.divergence, "drop": one.drop} for one in self.sensitivities]
-        return {**asdict(self), "sensitivities": sensitive}
+        return {**asdict(self), "fp32": self.fp32, "sensitivities": sensitive}
 
 
 def show(result: Quantization) -> None:
@@ -91,7 +96,8 @@ def show(result: Quantization) -> None:
     print_table("choices that were tried", ["blocks in int8", "in float", "what it gave", "fits"], _attempts(result))
     (bound, limit), *_ = result.bound.items()
     print_table(
-        f"{result.output}: {bound} {limit:g}; on {conditions['test_images']} test images of {conditions['data']}",
+        f"{result.output}: {bound} {limit:g}; {conditions['test_images']} test images of {conditions['data']}; "
+        f"time for one image, {conditions['threads'] or 'all'} threads",
         ["net", "form", "accuracy, %", "latency, ms", "of float", "weights, kB"],
         [
             (
@@ -110,10 +116,9 @@ def show(result: Quantization) -> None:
 
 
 def _attempts(result: Quantization) -> list[tuple[str, str, str, str]]:
-    blocks = {*result.int8, *result.fp32}
     rows = []
     for attempt in result.tried:
-        kept = [block for block in (*result.fp32, *result.int8) if block in blocks - set(attempt.int8)]
+        kept = [block for block in result.blocks if block not in attempt.int8]
         gave = f"{attempt.latency_ms:.3g} ms" if attempt.drop is None else f"{attempt.net} {percent(attempt.drop)} less"
         in_float = ", ".join(kept[:6]) + (", …" if len(kept) > 6 else "")
         rows.append((str(len(attempt.int8)), in_float or "-", gave, "yes" if attempt.fits else "no"))
@@ -123,8 +128,9 @@ def _attempts(result: Quantization) -> list[tuple[str, str, str, str]]:
 def _show_weights(result: Quantization) -> None:
     weights = result.weights
     print(f"in float: {', '.join(result.fp32) or 'no block'}; in int8: all others ({len(result.int8)})")
+    own = f"{weights.all_nets / weights.full_net:.3f} of the full net's own, " if weights.full_net else ""
     print(
-        f"weights.bin: {weights.all_nets / 1e6:.3f} MB for all nets, {weights.all_nets / weights.full_net:.3f} of the "
-        f"full net's own, {weights.all_nets / result.float_weight_bytes:.3f} of the float export's; the "
+        f"weights.bin: {weights.all_nets / 1e6:.3f} MB for all nets, {own}"
+        f"{weights.all_nets / max(1, result.float_weight_bytes):.3f} of the float export's; "
         f"graphs: {weights.graphs / 1e6:.3f} MB"
     )

@@ -113,14 +113,14 @@ def caller(session: Any, images: np.ndarray) -> partial[Any]:
     return partial(session.run, None, {INPUT: images})
 
 
-def accuracies(sessions: Mapping[Any, Any], batches: Iterable[Labelled]) -> dict[Any, float]:
-    """The accuracy of each session, in one pass over labelled images."""
+def accuracies(sessions: Mapping[Any, Any], batches: Iterable[Labelled]) -> tuple[dict[Any, float], int]:
+    """The accuracy of each session, in one pass over labelled images, and how many of these there are."""
     right, total = dict.fromkeys(sessions, 0), 0
     for images, labels in batches:
         total += len(labels)
         for key, session in sessions.items():
             right[key] += int((session.run(None, {INPUT: images})[0].argmax(axis=1) == labels).sum())
-    return {key: hits / total for key, hits in right.items()}
+    return {key: hits / total for key, hits in right.items()}, total
 
 
 def divergence(reference: np.ndarray, logits: np.ndarray) -> float:
