@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 Progress = Callable[[str], None]
 
+WORTH_SHARING = 32_000_000
+"""Bytes of weights below which a copy for each open net costs less than the time that sharing takes."""
+
 
 @dataclass(frozen=True)
 class Export:
@@ -161,7 +164,7 @@ def _write_graphs(joint: JointGraph, stage: Path, weights: WeightFile, manifest:
         manifest,
         nets={name: nets[name] for name in manifest.names},
         pieces=written if len(written) > len(nets) else (),  # else they are the nets
-        shares_cheaply=cheap,
+        shares_cheaply=cheap and 4 * nets[manifest.full].parameters >= WORTH_SHARING,
     )
 
 

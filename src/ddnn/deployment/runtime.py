@@ -35,7 +35,7 @@ class Runtime:
         threads: for one call; None means as many as there are cores.
         share_weights: keep the weights once in memory for all nets that are open, rather than a copy for each in an
             order that suits the processor. Less memory for more time (docs/deployment.md has figures); None means
-            where that costs little time, as the export says.
+            where that saves much and costs little, as the export says.
 
     Raises:
         ModelFileError: if the export is incomplete or damaged.

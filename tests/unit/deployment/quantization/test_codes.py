@@ -3,6 +3,8 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from onnx import TensorProto
+from onnxruntime.quantization.quant_utils import compute_data_quant_params, quantize_nparray
 
 from ddnn.deployment.quantization.codes import LEVELS, Codes, encode, scaled
 
@@ -54,6 +56,19 @@ def test_a_factor_for_each_channel_changes_no_code_but_by_its_sign(seed: int, po
     assert difference.max() <= 1  # of numbers halfway between two codes, when the weight is folded in float32
     assert (difference > 0).mean() < 0.02
     np.testing.assert_allclose(own.scales, folded.scales, rtol=1e-5)
+
+
+def test_codes_are_those_of_onnxruntime_s_quantiser_for_folded_weights() -> None:
+    weight, factors = random_weight(7), np.array([0.3, -2.0, 1e-4, -7.0, 1.0, 40.0])
+    own = scaled(encode(weight, LEVELS[8]), np.arange(6), factors, None, 1.0)
+    for channel, factor in enumerate(factors):
+        folded = (weight[channel] * factor).astype(np.float32)
+        zero, scale = compute_data_quant_params(folded.ravel(), TensorProto.INT8, symmetric=True)
+        codes = quantize_nparray(TensorProto.INT8, folded, scale, zero)
+        assert zero == 0
+        assert own.scales[channel] == pytest.approx(float(scale), rel=1e-6)
+        assert np.abs(own.codes[channel].astype(int) - codes.astype(int)).max() <= 1
+        assert (own.codes[channel] != codes).mean() < 0.05
 
 
 def test_a_net_may_have_some_of_the_channels_in_another_order() -> None:
