@@ -4,7 +4,6 @@ The result is an export like any other, which `ddnn.deployment.Runtime` opens. A
 it, or in none, and its codes are the same in all of them, so that the weight file has them once.
 """
 
-from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -22,6 +21,7 @@ from ddnn.deployment.quantization.report import Quantization
 from ddnn.deployment.quantization.scheme import Scheme
 from ddnn.deployment.quantization.search import (
     Attempt,
+    Progress,
     Sensitivity,
     chosen_of,
     sensitivities,
@@ -37,8 +37,6 @@ from ddnn.reports import to_json
 
 REPORT = "quantization.json"
 """What was tried and what it gave, beside the export's manifest."""
-
-Progress = Callable[[str], None]
 
 
 def quantize(
