@@ -46,6 +46,20 @@ class Pair:
         return torch.randn(batch, channels, self.side, self.side, generator=torch.Generator().manual_seed(1))
 
 
+def small_network(family: Family) -> tuple[ddnn.DepthDynamicNetwork, Tensor]:
+    """A network of a family with as few blocks as can be, and images for it: a block a stage, but two in a middle one
+    of the full net."""
+    torch.manual_seed(0)
+    pair = Pair(family, "full", "shallow")
+    options, channels = family.parse_options(pair.options), family.default_input[0]
+    stages = len(next(iter(family.members.values())))
+    full = tuple(2 if stage == stages // 2 else 1 for stage in range(stages))
+    model = family.build(full, 7, channels, options)
+    network = ddnn.DepthDynamicNetwork(family, ("full", full), model, num_classes=7, options=options)
+    network.add_subnet("shallow", (1,) * stages)
+    return network, pair.images()
+
+
 def all_pairs() -> Iterator[Pair]:
     for family in REGISTRY.values():
         members = list(family.members.items())

@@ -8,19 +8,9 @@ import torch
 
 import ddnn
 from ddnn.deployment import Runtime, export_onnx
-from ddnn.families import REGISTRY, Depth, Family
-from tests.contract.pairs import PAIRS, Pair
+from ddnn.families import REGISTRY, Family
+from tests.contract.pairs import PAIRS, Pair, small_network
 from tests.contract.timm_pairs import TimmPair
-
-
-def small(family: Family) -> tuple[Depth, Depth]:
-    """Depths of a full net of two blocks in a middle stage, or the shallowest member's, and of a sub-net without the
-    second."""
-    stages = len(next(iter(family.members.values())))
-    middle = stages // 2
-    full = tuple(2 if stage == middle else 1 for stage in range(stages))
-    return full, (1,) * stages
-
 
 QUICK = {"cifar_densenet", "cifar_resnet", "cifar_vgg", "cifar_wide_resnet", "convnext", "swin", "vit_b_32"}
 """One of each kind; the others, of the same kinds and with up to 120 million parameters, on demand."""
@@ -32,14 +22,8 @@ FAMILIES = [
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_family_exports(family: Family, tmp_path: Path) -> None:
-    torch.manual_seed(0)
-    pair = Pair(family, "full", "subnet")
-    options, channels = family.parse_options(pair.options), family.default_input[0]
-    full, depth = small(family)
-    model = family.build(full, 7, channels, options)
-    network = ddnn.DepthDynamicNetwork(family, ("full", full), model, num_classes=7, options=options)
-    network.add_subnet("subnet", depth)
-    check_export(network, pair.images(), tmp_path)
+    network, images = small_network(family)
+    check_export(network, images, tmp_path)
 
 
 @pytest.mark.slow

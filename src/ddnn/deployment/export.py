@@ -164,7 +164,7 @@ def _write_graphs(joint: JointGraph, stage: Path, weights: WeightFile, manifest:
         manifest,
         nets={name: nets[name] for name in manifest.names},
         pieces=written if len(written) > len(nets) else (),  # else they are the nets
-        shares_cheaply=cheap and 4 * nets[manifest.full].parameters >= WORTH_SHARING,
+        sharing_pays=cheap and 4 * nets[manifest.full].parameters >= WORTH_SHARING,
     )
 
 

@@ -100,7 +100,7 @@ class Manifest:
         precision: of the weights.
         opset: of the ONNX operators.
         weights: the one file that all graphs point into.
-        shares_cheaply: whether onnxruntime is about as fast with weights that stay as they are in the file.
+        sharing_pays: whether weights that stay as they are in the file save much memory for little time.
         pieces: graphs for cascades; none where nets have nothing in common, or it was not asked for.
         cascade: the calibrated cascade of the run, as it was stored there.
         made_with: versions of what wrote it.
@@ -115,7 +115,7 @@ class Manifest:
     precision: Literal["fp32", "int8"] = "fp32"
     opset: int | None = None
     weights: File | None = None
-    shares_cheaply: bool = False
+    sharing_pays: bool = False
     pieces: tuple[Piece, ...] = ()
     cascade: CascadeSpec | None = None
     made_with: Mapping[str, str] = field(default_factory=dict)

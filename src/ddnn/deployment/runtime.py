@@ -56,7 +56,7 @@ class Runtime:
         self.manifest = Manifest.read(self.directory)
         if self.manifest.kind != "onnx":
             raise DDNNError(f"{directory} holds torch.export programs; export with --format onnx for the runtime")
-        self.share_weights = self.manifest.shares_cheaply if share_weights is None else share_weights
+        self.share_weights = self.manifest.sharing_pays if share_weights is None else share_weights
         self._sessions = Sessions(self.directory, threads, self.share_weights)
         self._latencies: dict[int, dict[str, float]] = {}
         self._timing = threading.Lock()

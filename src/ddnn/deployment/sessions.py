@@ -8,9 +8,12 @@ file's pages, which all sessions, and all processes, have in common (docs/deploy
 
 import threading
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ddnn.errors import DDNNError, ModelFileError
+
+if TYPE_CHECKING:
+    import onnx
 
 _COPYING = ("ConvBNFusion", "ConvMulFusion", "ConvAddFusion", "NchwcTransformer")
 """Optimizers of onnxruntime that replace weights by others: fused with what follows, or in another order."""
@@ -25,6 +28,31 @@ def require_onnxruntime() -> Any:
     return onnxruntime
 
 
+def open_session(graph: "str | onnx.ModelProto", threads: int | None, share_weights: bool = False) -> Any:
+    """A session on the CPU, an `onnxruntime.InferenceSession`.
+
+    Args:
+        graph: its file, or the graph itself.
+        threads: for one call; None means as many as there are cores.
+        share_weights: leave the weights in the file's pages.
+    """
+    onnxruntime = require_onnxruntime()
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # errors; warnings are for those who write graphs
+    # Each session has threads of its own, which would go on to wait for work while another session has it.
+    options.add_session_config_entry("session.force_spinning_stop", "1")
+    if threads is not None:
+        options.intra_op_num_threads = threads
+    if share_weights:
+        options.add_session_config_entry("session.disable_prepacking", "1")
+    return onnxruntime.InferenceSession(
+        graph if isinstance(graph, str) else graph.SerializeToString(),
+        options,
+        providers=["CPUExecutionProvider"],
+        disabled_optimizers=list(_COPYING) if share_weights else [],
+    )
+
+
 class Sessions:
     """Opens sessions on demand, each once, from any thread.
 
@@ -35,7 +63,7 @@ class Sessions:
     """
 
     def __init__(self, directory: Path, threads: int | None, share_weights: bool) -> None:
-        self._onnxruntime = require_onnxruntime()
+        require_onnxruntime()
         self._directory, self._threads, self._share_weights = directory, threads, share_weights
         self._open: dict[str, Any] = {}
         self._lock = threading.Lock()
@@ -60,23 +88,8 @@ class Sessions:
         return tuple(self._open)
 
     def _opened(self, file: str) -> Any:
-        options = self._onnxruntime.SessionOptions()
-        options.log_severity_level = 3  # errors; warnings are for those who write graphs
-        # Each session has threads of its own, which would go on to wait for work while another session has it.
-        options.add_session_config_entry("session.force_spinning_stop", "1")
-        if self._threads is not None:
-            options.intra_op_num_threads = self._threads
-        disabled = []
-        if self._share_weights:
-            options.add_session_config_entry("session.disable_prepacking", "1")
-            disabled = list(_COPYING)
         try:
-            return self._onnxruntime.InferenceSession(
-                str(self._directory / file),
-                options,
-                providers=["CPUExecutionProvider"],
-                disabled_optimizers=disabled,
-            )
+            return open_session(str(self._directory / file), self._threads, self._share_weights)
         except Exception as error:  # onnxruntime's own classes, which it does not export
             reason = " ".join(str(error).split())
             raise ModelFileError(f"{self._directory / file} cannot be opened by onnxruntime: {reason}") from None

@@ -11,7 +11,8 @@ from ddnn.deployment.graphs import describe
 from ddnn.deployment.manifest import MANIFEST, WEIGHTS, File, Manifest
 from ddnn.deployment.quantization.images import Labelled
 from ddnn.deployment.quantization.report import CHOSEN, FLOAT, FORMS, INT8, Form, Weights
-from ddnn.deployment.quantization.trials import Trials, accuracies, caller, open_session
+from ddnn.deployment.quantization.trials import Trials, accuracies, caller
+from ddnn.deployment.sessions import open_session
 from ddnn.deployment.weight_file import SMALLEST, WeightFile
 from ddnn.latency import interleaved_for, latencies
 
@@ -96,7 +97,7 @@ def write_manifest(export: Manifest, stage: Path, figures: Figures) -> None:
         nets=nets,
         precision="int8",
         weights=File.of(stage, WEIGHTS),
-        shares_cheaply=False,
+        sharing_pays=False,
         pieces=(),
         cascade=None,
     )

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 
 from ddnn.deployment.manifest import INPUT
 from ddnn.deployment.quantization.float_net import FloatNet
 from ddnn.deployment.quantization.images import Labelled
+from ddnn.deployment.sessions import open_session
 from ddnn.latency import interleaved_for, latencies
 
 SECONDS = 1.0
@@ -96,16 +96,6 @@ class Trials:
         reference = self._float[name]
         accuracy, before = _accuracy(logits, self._labels), _accuracy(reference, self._labels)
         return Result(accuracy, before - accuracy, divergence(reference, logits))
-
-
-def open_session(graph: onnx.ModelProto | str, threads: int | None) -> Any:
-    """An `onnxruntime.InferenceSession` of a graph, or of the file of one, on the CPU."""
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3  # errors
-    if threads is not None:
-        options.intra_op_num_threads = threads
-    source = graph if isinstance(graph, str) else graph.SerializeToString()
-    return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
 
 
 def caller(session: Any, images: np.ndarray) -> partial[Any]:

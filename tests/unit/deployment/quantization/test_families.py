@@ -10,15 +10,14 @@ import onnx
 import pytest
 import torch
 
-import ddnn
 from ddnn.deployment import export_onnx
 from ddnn.deployment.quantization.float_net import FloatNet
 from ddnn.deployment.quantization.forms import write_graphs
 from ddnn.deployment.quantization.scheme import Scheme
-from ddnn.deployment.quantization.trials import Trials, open_session
+from ddnn.deployment.quantization.trials import Trials
+from ddnn.deployment.sessions import open_session
 from ddnn.families import REGISTRY, Family
-from tests.contract.pairs import Pair
-from tests.contract.test_every_export import small
+from tests.contract.pairs import small_network
 
 QUICK = ("cifar_densenet",)  # its nets have parts of the full net's weights
 
@@ -35,14 +34,8 @@ def test_nets_share_their_codes_in_every_family(name: str, tmp_path: Path) -> No
 
 
 def check(family: Family, folder: Path) -> None:
-    torch.manual_seed(0)
-    pair = Pair(family, "full", "shallow")
-    options, channels = family.parse_options(pair.options), family.default_input[0]
-    full, depth = small(family)
-    model = family.build(full, 7, channels, options)
-    network = ddnn.DepthDynamicNetwork(family, ("full", full), model, num_classes=7, options=options)
-    network.add_subnet("shallow", depth)
-    images = torch.cat([pair.images(), pair.images().flip(0, 3)])
+    network, given = small_network(family)
+    images = torch.cat([given, given.flip(0, 3)])
     with torch.no_grad():  # statistics that differ between the nets, norm weights of both signs
         for module in network.modules():
             if isinstance(module, torch.nn.BatchNorm2d):
@@ -64,7 +57,7 @@ def check(family: Family, folder: Path) -> None:
     (folder / "int8").mkdir()
     weights = write_graphs(trials, folder / "int8", trials.blocks)
     assert weights.all_nets <= 1.03 * weights.full_net
-    assert set(trials.blocks) <= {step.key for step in family.steps(full) or []}
+    assert set(trials.blocks) <= {step.key for step in family.steps(network.depths["full"]) or []}
     for name, net in nets.items():
         expected = open_session(net.graph, 1).run(None, {"images": images.numpy()})[0]
         actual = open_session(str(folder / "int8" / f"{name}.onnx"), 1).run(None, {"images": images.numpy()})[0]

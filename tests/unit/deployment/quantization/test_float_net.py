@@ -11,7 +11,7 @@ import pytest
 from ddnn.deployment.quantization.activations import find_ranges
 from ddnn.deployment.quantization.float_net import FloatNet
 from ddnn.deployment.quantization.scheme import Scheme
-from ddnn.deployment.quantization.trials import open_session
+from ddnn.deployment.sessions import open_session
 from ddnn.families import Step
 from tests.unit.deployment.quantization.graphs import graph_of, node, norm_arrays
 
