@@ -172,13 +172,14 @@ def compiler(monkeypatch: pytest.MonkeyPatch) -> CompileCounter:
 def test_a_compiled_run_compiles_each_program_once_and_learns_as_the_plain_one(
     options: dict[str, Any], tmp_path: Path, compiler: CompileCounter
 ) -> None:
-    config = replace(CONFIG, train_images=200, ekd=EKDConfig(ramp_epochs=3.0), **options)
+    # At the default learning rate so few steps diverge, and with them what differs by rounding alone.
+    config = replace(CONFIG, train_images=200, lr=0.01, ekd=EKDConfig(ramp_epochs=3.0), **options)
     train(replace(config, output=str(tmp_path / "plain")), progress=False)
     assert compiler.frame_count == 0
     train(replace(config, compile=True, output=str(tmp_path / "compiled")), progress=False)
     assert compiler.frame_count == (3 if "subnets_per_step" in options else 1)
     compiled, plain = (float(losses(tmp_path / name)[0]["train/loss"]) for name in ("compiled", "plain"))
-    assert compiled == pytest.approx(plain, rel=2e-2 if "precision" in options else 1e-3)  # rounding adds up
+    assert compiled == pytest.approx(plain, rel=2e-2 if "precision" in options else 1e-4)  # rounding adds up
 
 
 @pytest.mark.parametrize(
