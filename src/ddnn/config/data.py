@@ -44,7 +44,7 @@ class DataConfig:
         train_images: use only that many training images, the same for each run; None means all.
         validation: share of the training images held out to watch the training, in [0, 1).
         augment: random changes to the training images.
-        batch_size: images in a batch.
+        batch_size: images in a batch, those of all processes together.
         workers: processes that decode large images; None means one a core, at most 8.
     """
 

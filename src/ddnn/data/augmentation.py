@@ -49,6 +49,10 @@ class Shifts:
     flipped: Tensor
     padding: int
 
+    def take(self, chosen: slice) -> "Shifts":
+        """Those of some of the samples."""
+        return Shifts(self.top[chosen], self.left[chosen], self.flipped[chosen], self.padding)
+
 
 @dataclass(frozen=True)
 class Rectangles:
@@ -58,6 +62,10 @@ class Rectangles:
     left: Tensor
     height: Tensor
     width: Tensor
+
+    def take(self, chosen: slice) -> "Rectangles":
+        """Those of some of the samples."""
+        return Rectangles(self.top[chosen], self.left[chosen], self.height[chosen], self.width[chosen])
 
 
 def draw_shifts(count: int, augmentation: Augmentation, generator: torch.Generator) -> Shifts:

@@ -30,8 +30,9 @@ class Loader(Protocol):
         """Number of batches."""
         ...
 
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the order and the augmentation of the next iteration; without it, each is epoch 0."""
+    def set_epoch(self, epoch: int, first: int = 0) -> None:
+        """Choose the order and the augmentation of the next iteration, which leaves out the batches before `first`;
+        without it, each is epoch 0."""
         ...
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
@@ -111,20 +112,21 @@ class Data:
         other._seed = seed
         return other
 
-    def training(self, device: torch.device | str, *, shard: tuple[int, int] = (0, 1)) -> Loader:
+    def training(self, device: torch.device | str, *, shard: tuple[int, int] = (0, 1), parts: int = 1) -> Loader:
         """Training images, shuffled and augmented.
 
         Args:
             device: where batches come out, and where small images are held.
-            shard: (rank, number of processes); each gets equally many batches, of `batch_size` images each.
+            shard: (rank, number of processes); each gets equally many batches, and its share of each one's images.
+            parts: batches come in so many parts.
 
         Returns:
             A loader; a last partial batch is dropped unless it is the only one.
 
         Raises:
-            DataError: there are no training images, or fewer than processes.
+            DataError: there are no training images, or the batches cannot be divided.
         """
-        return self._loader("train", self._parts[0], device, shard)
+        return self._loader("train", self._parts[0], device, shard, parts)
 
     def validation(self, device: torch.device | str, *, shard: tuple[int, int] = (0, 1)) -> Loader | None:
         """Images to watch the training with, unchanged and in order; None if none are held out."""
@@ -165,9 +167,11 @@ class Data:
             self._decoded[name] = decode_all(split, self.channels, self.size)
         return self._decoded[name]
 
-    def _loader(self, name: str, split: Split, device: torch.device | str, shard: tuple[int, int]) -> Loader:
+    def _loader(
+        self, name: str, split: Split, device: torch.device | str, shard: tuple[int, int], parts: int = 1
+    ) -> Loader:
         training, device, config = name == "train", torch.device(device), self._config
-        order = EpochOrder(len(split), config.batch_size, self._seed, training, shard)
+        order = EpochOrder(len(split), config.batch_size, self._seed, training, shard, parts)
         if is_small(self.size):
             augmentation = self._augmentation if training else None
             pixels = self._pixels(name, split)

@@ -84,13 +84,13 @@ class _EpochSampler(Sampler[list[tuple[int, int]]]):
     """Batches of (epoch, index), so that workers that live on still learn which epoch it is."""
 
     def __init__(self, order: EpochOrder) -> None:
-        self.order, self.epoch = order, 0
+        self.order, self.epoch, self.first = order, 0, 0
 
     def __len__(self) -> int:
         return len(self.order)
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        for batch in self.order.batches(self.epoch):
+        for batch in self.order.batches(self.epoch)[self.first :]:
             yield [(self.epoch, index) for index in batch.tolist()]
 
 
@@ -131,9 +131,9 @@ class LargeLoader:
         """Number of batches."""
         return len(self._sampler)
 
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the order and the augmentation of the next iteration."""
-        self._sampler.epoch = epoch
+    def set_epoch(self, epoch: int, first: int = 0) -> None:
+        """Choose the order and the augmentation of the next iteration, and with which batch it begins."""
+        self._sampler.epoch, self._sampler.first = epoch, first
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield (images float32 of shape (batch, channels, height, width), labels int64 of shape (batch,)).

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import torch
 from torch import Tensor
 
-from ddnn.data.augmentation import Augmentation, draw_rectangles, draw_shifts, erase, shift
+from ddnn.data.augmentation import Augmentation, Rectangles, Shifts, draw_rectangles, draw_shifts, erase, shift
 from ddnn.data.images import normalise, resize
 from ddnn.data.order import EpochOrder, derive_seed
 from ddnn.data.splits import Split
@@ -63,32 +63,40 @@ class MemoryLoader:
     ) -> None:
         self._pixels, self._labels, self._device = pixels.to(device), labels.to(device), device
         self._spec, self._order, self._augmentation = spec, order, augmentation
-        self._epoch = 0
+        self._epoch, self._first = 0, 0
 
     def __len__(self) -> int:
         """Number of batches."""
         return len(self._order)
 
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the order and the augmentation of the next iteration."""
-        self._epoch = epoch
+    def set_epoch(self, epoch: int, first: int = 0) -> None:
+        """Choose the order and the augmentation of the next iteration, and with which batch it begins."""
+        self._epoch, self._first = epoch, first
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield (images float32 of shape (batch, channels, height, width), labels int64 of shape (batch,))."""
-        order, rank = self._order, self._order.shard[0]
-        generator = torch.Generator(self._device)
-        generator.manual_seed(derive_seed(order.seed, self._epoch, rank, _AUGMENTATION_STREAM))
-        if not len(order):
-            return
-        for chosen in order.indices(self._epoch).to(self._device).split(order.batch_size):
-            yield self._prepare(self._pixels[chosen], generator), self._labels[chosen]
+        changes = self._changes()
+        for number, chosen in enumerate(self._order.batches(self._epoch)):
+            change = next(changes)
+            if number >= self._first:
+                places = chosen.to(self._device)
+                yield self._prepare(self._pixels[places], *change), self._labels[places]
 
-    def _prepare(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        augmentation = self._augmentation
-        if augmentation and (augmentation.crop or augmentation.flip):
-            images = shift(images, draw_shifts(len(images), augmentation, generator))
+    def _changes(self) -> Iterator[tuple[Shifts | None, Rectangles | None]]:
+        """What happens to each batch, drawn for all processes and parts, and thus the same however many there are."""
+        augmentation, order = self._augmentation, self._order
+        generator = torch.Generator(self._device)
+        generator.manual_seed(derive_seed(order.seed, self._epoch, 0, _AUGMENTATION_STREAM))
+        for count, parts in order.whole_batches():
+            shifts = rectangles = None
+            if augmentation and (augmentation.crop or augmentation.flip):
+                shifts = draw_shifts(count, augmentation, generator)
+            if augmentation and augmentation.erase:
+                rectangles = draw_rectangles(count, self._spec.size, augmentation.erase, generator)
+            for own in parts:
+                yield shifts and shifts.take(own), rectangles and rectangles.take(own)
+
+    def _prepare(self, images: Tensor, shifts: Shifts | None, rectangles: Rectangles | None) -> Tensor:
+        images = images if shifts is None else shift(images, shifts)
         images = normalise(images, self._spec.mean, self._spec.std)
-        if augmentation and augmentation.erase:
-            rectangles = draw_rectangles(len(images), self._spec.size, augmentation.erase, generator)
-            images = erase(images, rectangles)
-        return images
+        return images if rectangles is None else erase(images, rectangles)

@@ -1,5 +1,6 @@
 """Which image stands where in an epoch, as a pure function of (seed, epoch), so that a resumed run is the same run."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,16 +19,20 @@ def derive_seed(*parts: int) -> int:
 class EpochOrder:
     """The order of images in each epoch, cut into batches, for one of several processes.
 
+    All processes and parts together see the batches of one process that computes each batch at once: how many there
+    are changes who computes what, and nothing else.
+
     Args:
         images: how many there are.
-        batch_size: images in a batch of this process.
+        batch_size: images in a batch, those of all processes together.
         seed: of the shuffling.
         training: shuffle, drop a last partial batch unless it is the only one, and give every process equally many.
             Otherwise each image is visited once, in order.
         shard: (rank, number of processes).
+        parts: each batch comes in so many parts, one after another; in training only.
 
     Raises:
-        DataError: in training, a process would have no image.
+        DataError: in training, the batches cannot be divided among processes and parts.
     """
 
     images: int
@@ -35,27 +40,57 @@ class EpochOrder:
     seed: int
     training: bool
     shard: tuple[int, int] = (0, 1)
+    parts: int = 1
 
     def __post_init__(self) -> None:
         rank, processes = self.shard
         if not 0 <= rank < processes:
             raise DataError(f"A shard is (rank, number of processes) with 0 <= rank < processes, not {self.shard}")
-        if self.training and self.images < processes:
+        if not self.training:
+            return
+        shares = processes * self.parts
+        among = f"{processes} processes" + (f" with {self.parts} parts each (accumulate)" if self.parts > 1 else "")
+        if self.images < shares:
+            raise DataError(f"{self.images} training images are too few for {among}: each needs at least one")
+        if self.batch_size % shares:
             raise DataError(
-                f"{self.images} training images are too few for {processes} processes: each needs at least one"
+                f"a batch_size of {self.batch_size} images cannot be divided among {among}: give a multiple of {shares}"
             )
 
     def __len__(self) -> int:
-        """Number of batches."""
-        return -(-self._count // self.batch_size)
+        """Number of batches of this process; of parts, where batches have several."""
+        return -(-self._own_count // self._own_batch)
+
+    def whole_batches(self) -> Iterator[tuple[int, list[slice]]]:
+        """For each batch: its images, those of all processes and parts together; where in it each part of this process
+        is."""
+        rank, processes = self.shard
+        part = self._own_batch * processes
+        for first in range(0, self._count, part * self._parts):
+            count = min(part * self._parts, self._count - first)
+            yield count, [slice(start + rank, start + part, processes) for start in range(0, count, part)]
 
     @property
     def _count(self) -> int:
-        rank, processes = self.shard
+        """Images that an epoch visits, by all processes."""
         if not self.training:
-            return (self.images - rank + processes - 1) // processes
-        count = self.images // processes
-        return count if count < self.batch_size else count - count % self.batch_size
+            return self.images
+        whole = self.shard[1] * self.parts if self.images < self.batch_size else self.batch_size
+        return self.images - self.images % whole
+
+    @property
+    def _own_count(self) -> int:
+        rank, processes = self.shard
+        return (self._count - rank + processes - 1) // processes
+
+    @property
+    def _own_batch(self) -> int:
+        batch = min(self.batch_size, self._count) if self.training else self.batch_size
+        return max(1, batch // (self.shard[1] * self._parts))
+
+    @property
+    def _parts(self) -> int:
+        return self.parts if self.training else 1
 
     def indices(self, epoch: int) -> Tensor:
         """Image numbers of this process in the order of that epoch: int64 of shape (images of this process,)."""
@@ -63,8 +98,8 @@ class EpochOrder:
         if not self.training:
             return torch.arange(rank, self.images, processes)
         generator = torch.Generator().manual_seed(derive_seed(self.seed, epoch))
-        return torch.randperm(self.images, generator=generator)[rank::processes][: self._count]
+        return torch.randperm(self.images, generator=generator)[: self._count][rank::processes]
 
     def batches(self, epoch: int) -> tuple[Tensor, ...]:
-        """`indices` cut into batches."""
-        return self.indices(epoch).split(self.batch_size) if len(self) else ()
+        """`indices` cut into batches, or into the parts of batches."""
+        return self.indices(epoch).split(self._own_batch) if len(self) else ()

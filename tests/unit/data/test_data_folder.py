@@ -109,7 +109,7 @@ def test_the_sample_of_imagenet_is_refused_as_a_whole_and_read_as_val(imagenet_s
     with pytest.raises(DataError, match="takes two of each class"):
         open_folder(imagenet_sample)
     (tmp_path / "val").symlink_to(imagenet_sample)
-    data = open_data(DataConfig(data=f"folder:{tmp_path}", workers=2, batch_size=32), 0)
+    data = open_data(DataConfig(data=f"folder:{tmp_path}", workers=2, batch_size=32 * 25), 0)
     assert data.spec.num_classes == 1000
     assert data.spec.class_names[0] == "n01440764"
     assert data.size == (224, 224)

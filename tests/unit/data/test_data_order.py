@@ -7,18 +7,21 @@ from ddnn.data.order import EpochOrder, derive_seed
 from ddnn.errors import DataError
 
 
-@settings(max_examples=60, deadline=None)
-@given(st.integers(4, 100), st.integers(1, 40), st.integers(1, 4), st.integers(0, 9))
-def test_training_shards_are_disjoint_and_equally_long(images, batch_size, processes, epoch):
-    orders = [EpochOrder(images, batch_size, 7, True, (rank, processes)) for rank in range(processes)]
-    seen = [index for order in orders for index in order.indices(epoch).tolist()]
-    assert len(seen) == len(set(seen))
-    assert set(seen) <= set(range(images))
-    shapes = [[len(batch) for batch in order.batches(epoch)] for order in orders]
-    assert all(shape == shapes[0] for shape in shapes)
-    assert len(shapes[0]) == len(orders[0]) >= 1
-    own = images // processes
-    assert shapes[0] == ([own] if own < batch_size else [batch_size] * (own // batch_size))
+@settings(max_examples=80, deadline=None)
+@given(st.integers(12, 100), st.integers(1, 7), st.integers(1, 4), st.integers(1, 3), st.integers(0, 9))
+def test_processes_and_parts_together_see_the_batches_of_one_process(images, own, processes, parts, epoch):
+    batch_size = own * processes * parts
+    alone = EpochOrder(images, batch_size, 7, True)
+    orders = [EpochOrder(images, batch_size, 7, True, (rank, processes), parts) for rank in range(processes)]
+    batches = [order.batches(epoch) for order in orders]
+    assert {len(order) for order in orders} == {len(shares) for shares in batches} == {len(alone) * parts}
+    for step, whole in enumerate(alone.batches(epoch)):
+        shares = [share for own in batches for share in own[step * parts : (step + 1) * parts]]
+        assert len({len(share) for share in shares}) == 1
+        seen = torch.cat(shares).tolist()
+        assert len(seen) == len(set(seen))
+        assert set(seen) <= set(whole.tolist())
+        assert len(seen) == len(whole) or len(alone) == 1  # a single, partial batch may not divide
 
 
 @settings(max_examples=60, deadline=None)
@@ -53,7 +56,12 @@ def test_seeds_do_not_collide_for_neighbours():
 
 def test_too_few_images_for_the_processes():
     with pytest.raises(DataError, match="2 training images are too few for 3 processes"):
-        EpochOrder(2, 1, 0, True, (0, 3))
+        EpochOrder(2, 3, 0, True, (0, 3))
+
+
+def test_a_batch_that_cannot_be_divided():
+    with pytest.raises(DataError, match=r"10 images cannot be divided among 2 processes with 4 parts .* multiple of 8"):
+        EpochOrder(100, 10, 0, True, (0, 2), 4)
 
 
 @pytest.mark.parametrize("shard", [(1, 1), (-1, 2), (0, 0)])

@@ -86,10 +86,26 @@ def test_held_out_images_do_not_depend_on_the_seed(digits):
 
 
 def test_processes_share_the_training_images(digits):
-    loaders = [digits.training("cpu", shard=(rank, 3)) for rank in range(3)]
-    assert [len(loader) for loader in loaders] == [4, 4, 4]
-    seen = [batches(loader) for loader in loaders]
-    assert not same(seen[0], seen[1])
+    """And each image is changed as it would be with one process, whatever the number of processes and parts."""
+    whole = batches(digits.training("cpu"), 3)
+    for processes, parts in ((4, 1), (1, 5), (2, 2)):
+        loaders = [digits.training("cpu", shard=(rank, processes), parts=parts) for rank in range(processes)]
+        shares = [batches(loader, 3) for loader in loaders]
+        assert {len(share) for share in shares} == {len(loader) for loader in loaders} == {len(whole) * parts}
+        for number, (images, _) in enumerate(whole):
+            seen = [shares[rank][number * parts + part] for part in range(parts) for rank in range(processes)]
+            expected = {image.numpy().tobytes() for image in images}
+            assert {image.numpy().tobytes() for images, _ in seen for image in images} == expected
+
+
+def test_an_epoch_can_begin_in_the_middle(digits):
+    loader = digits.training("cpu")
+    whole = batches(loader, 3)
+    loader.set_epoch(3, 5)
+    assert same(whole[5:], list(loader))
+
+
+def test_processes_share_the_test_images(digits):
     tests = [digits.test("cpu", shard=(rank, 3)) for rank in range(3)]
     assert sum(len(labels) for test in tests for _, labels in test) == 359
 
