@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         words = list(sys.argv[1:] if arguments is None else arguments)
         options = _parser().parse_args([_with_underscores(word) for word in words])
         options[options.subcommand]["command"] = shlex.join(["ddnn", *words])
-        COMMANDS[options.subcommand].run(options[options.subcommand])
+        return COMMANDS[options.subcommand].run(options[options.subcommand]) or 0
     except DDNNError as error:
         print(f"ddnn: error: {error}", file=sys.stderr)
         return 2 if isinstance(error, UsageError) else 1

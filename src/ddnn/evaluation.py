@@ -15,6 +15,7 @@ from ddnn.data import Data, open_data
 from ddnn.errors import DataError
 from ddnn.modes import in_mode
 from ddnn.network import DepthDynamicNetwork
+from ddnn.processes import total
 
 
 @dataclass(frozen=True)
@@ -36,18 +37,22 @@ class Score:
     images: int
 
 
-def evaluate(network: DepthDynamicNetwork, batches: Iterable[tuple[Tensor, Tensor]]) -> dict[str, Score]:
+def evaluate(
+    network: DepthDynamicNetwork, batches: Iterable[tuple[Tensor, Tensor]], *, shared: bool = False
+) -> dict[str, Score]:
     """Score every net on labelled images, shallow to deep.
 
     Args:
         network: left in the mode it was in.
         batches: (images, labels) on the network's device.
+        shared: the batches are this process's share, and the scores those of all processes' images, the same in each;
+            all must call this.
 
     Raises:
         DataError: if there is no batch.
     """
     device = next(network.parameters()).device
-    tallies = {name: _Tally(network.num_classes, device) for name in network.names}
+    tallies = {name: _Tally(network.num_classes, device, shared) for name in network.names}
     with in_mode(network, training=False), torch.inference_mode():
         for images, labels in batches:
             for name, output in network.forward_all(images).items():
@@ -87,11 +92,12 @@ def wilson_interval(right: int, total: int, z: float = 1.96) -> tuple[float, flo
 class _Tally:
     """Sums over the batches of one net, kept on the device."""
 
-    def __init__(self, num_classes: int, device: Any) -> None:
-        self.accuracy = MulticlassAccuracy(num_classes, average="micro").to(device)
-        self.calibration = MulticlassCalibrationError(num_classes, n_bins=15).to(device)
+    def __init__(self, num_classes: int, device: Any, shared: bool) -> None:
+        self.accuracy = MulticlassAccuracy(num_classes, average="micro", sync_on_compute=shared).to(device)
+        self.calibration = MulticlassCalibrationError(num_classes, n_bins=15, sync_on_compute=shared).to(device)
         self.nll = torch.zeros((), device=device)
         self.images = 0
+        self.shared = shared
 
     def add(self, logits: Tensor, labels: Tensor) -> None:
         self.accuracy.update(logits, labels)
@@ -100,13 +106,16 @@ class _Tally:
         self.images += len(labels)
 
     def score(self) -> Score:
-        if not self.images:
+        sums = {"nll": float(self.nll), "images": float(self.images)}
+        sums = total(sums) if self.shared else sums
+        images = round(sums["images"])
+        if not images:
             raise DataError("there is no image to evaluate on")
         accuracy = float(self.accuracy.compute())
         return Score(
             accuracy,
-            wilson_interval(round(accuracy * self.images), self.images),
-            float(self.nll) / self.images,
+            wilson_interval(round(accuracy * images), images),
+            sums["nll"] / images,
             float(self.calibration.compute()),
-            self.images,
+            images,
         )

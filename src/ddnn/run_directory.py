@@ -163,21 +163,23 @@ class RunDirectory:
             raise ModelFileError(f"{self.config_file}: {error}") from None
 
     def resumed(self, config: TrainConfig) -> TrainConfig:
-        """The configuration to go on with here, for one that has `resume` and nothing else.
+        """The configuration to go on with here, for one that has `resume` and at most `devices` besides.
 
         Raises:
             DDNNError: if it has something else.
             ModelFileError: if there is no checkpoint to go on from, or it is damaged.
         """
         own = self.read_config()
-        if dataclasses.replace(config, resume=None) != TrainConfig():
-            raise DDNNError(f"--resume goes on with the configuration in {self.config_file}; give no other key")
+        if dataclasses.replace(config, resume=None, devices=None) != TrainConfig():
+            raise DDNNError(
+                f"--resume goes on with the configuration in {self.config_file}; give no other key but --devices"
+            )
         again = f"train again with --config {self.config_file}"
         if not self.last_checkpoint.is_file():
             raise ModelFileError(f"{self.path} has no checkpoint to go on from: no epoch was complete; {again}")
         if not is_zipfile(self.last_checkpoint) or ZipFile(self.last_checkpoint).testzip() is not None:
             raise ModelFileError(f"{self.last_checkpoint} is damaged; {again}")
-        return dataclasses.replace(own, resume=str(self.path))
+        return dataclasses.replace(own, resume=str(self.path), devices=config.devices or own.devices)
 
     def fitting_checkpoint(self, expected: Mapping[str, Tensor]) -> Path:
         """The last checkpoint, compared with the state dict that the configuration leads to.

@@ -53,6 +53,12 @@ def never_drawn(names: tuple[str, ...], rule: Draw) -> tuple[str, ...]:
     return names[1:-1] if rule == "extremes" else ()
 
 
+def draws_all(names: tuple[str, ...], count: int | None, rule: Draw) -> bool:
+    """Whether each step trains the same nets, and thus the same parameters."""
+    _, others, wanted = _rule(rule, names, count)
+    return wanted == len(others)
+
+
 def _rule(rule: Draw, names: tuple[str, ...], count: int | None) -> tuple[tuple[str, ...], tuple[str, ...], int]:
     """The nets that are always drawn, those that may be, and how many of those are."""
     *subnets, full = names

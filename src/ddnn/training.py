@@ -9,7 +9,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.plugins.io import TorchCheckpointIO
+from lightning.pytorch.strategies import DDPStrategy
 from torch import nn
 
 from ddnn.building import build
@@ -30,11 +31,13 @@ from ddnn.devices import pick_device
 from ddnn.errors import DDNNError, near
 from ddnn.interrupts import Interruptible
 from ddnn.network import DepthDynamicNetwork
-from ddnn.objectives import make_objective
+from ddnn.objectives import Objective, make_objective
+from ddnn.processes import Processes, find_processes, from_first, join, together
 from ddnn.progress import epoch_observers, progress_bars, quiet_lightning, shows_bar
 from ddnn.run_directory import RunDirectory
 from ddnn.storage import write_checkpoint
-from ddnn.subnet_draw import never_drawn
+from ddnn.subnet_draw import draws_all, never_drawn
+from ddnn.synchronised_norms import synchronised
 from ddnn.training_module import DepthDynamicTraining, NonFiniteLossError
 
 _PARTNER_STREAM = 3  # sets the seed of a partner's initial weights apart from all others
@@ -50,6 +53,8 @@ class Run:
         directory: what it left behind.
         config: how it was trained.
         seconds: wall time of the training, validation included, of this process.
+        device: that this process trained on.
+        processes: that trained together.
     """
 
     network: DepthDynamicNetwork
@@ -57,6 +62,8 @@ class Run:
     directory: RunDirectory
     config: TrainConfig
     seconds: float
+    device: torch.device
+    processes: Processes
 
 
 class WholeCheckpoints(TorchCheckpointIO):
@@ -71,6 +78,9 @@ def train(
     config: TrainConfig, *, network: DepthDynamicNetwork | None = None, data: Data | None = None, progress: bool = True
 ) -> Run:
     """Train a network as configured, or go on with the run that `config.resume` names.
+
+    Where torchrun or srun has started several processes, each of them calls this, and they train together; all come
+    back with the same network, and the first has written the run directory.
 
     Args:
         config: see `TrainConfig`.
@@ -90,54 +100,125 @@ def train(
         >>> run.network.names
         ('resnet8', 'resnet14', 'resnet20')
     """
+    processes = find_processes()
+    join(processes)
+    with together():
+        setup = _prepare(config, network, data, processes)
+    return _run(setup, progress)
+
+
+@dataclass(frozen=True)
+class _Setup:
+    """Everything that a run needs, checked, before it has written anything."""
+
+    config: TrainConfig
+    directory: RunDirectory
+    data: Data
+    objective: Objective
+    network: DepthDynamicNetwork
+    partner: DepthDynamicNetwork | None
+    device: torch.device
+    processes: Processes
+
+
+def _device(config: TrainConfig, processes: Processes) -> torch.device:
+    """What this process trains on."""
+    asked = config.devices
+    if asked is not None and asked != processes.local_count:
+        raise DDNNError(
+            f"devices is {asked}, and {processes.local_count} processes were started here; start as many as there are "
+            f"devices: ddnn train --devices {asked}, or torchrun --nproc-per-node {asked} -m ddnn train"
+        )
+    device = pick_device(config.device)
+    if processes.local_count == 1 or device.type == "cpu":
+        return device
+    if device.type != "cuda" or torch.cuda.device_count() < processes.local_count:
+        there = torch.cuda.device_count() if device.type == "cuda" else 1
+        raise DDNNError(
+            f"{processes.local_count} processes need as many {device.type} devices, and there are {there} here; start "
+            "fewer, or give --device cpu"
+        )
+    torch.cuda.set_device(processes.local_rank)
+    return torch.device("cuda", processes.local_rank)
+
+
+def _prepare(
+    config: TrainConfig,
+    network: DepthDynamicNetwork | None,
+    data: Data | None,
+    processes: Processes,
+) -> _Setup:
     directory = RunDirectory.claim(config) if config.resume is None else RunDirectory(Path(config.resume))
     if config.resume is not None:
         config = directory.resumed(config)
-    device = pick_device(config.device)
+    device = _device(config, processes)
     if config.precision == "16-mixed" and device.type != "cuda":
         raise DDNNError(f"precision 16-mixed needs CUDA, and the device is {device.type}; use bf16-mixed or 32-true")
     data = open_data(config, config.seed) if data is None else data
     objective = make_objective(config)
     network, partner = _networks(config, data, network, objective.has_partner)
-    _refuse_what_cannot_be(config, network, data)
+    setup = _Setup(config, directory, data, objective, network, partner, device, processes)
+    _refuse_what_cannot_be(setup)
+    return setup
+
+
+def _run(setup: _Setup, progress: bool) -> Run:
+    config, network, data, device, processes = (
+        setup.config, setup.network, setup.data, setup.device, setup.processes,
+    )  # fmt: skip
+    directory = setup.directory
     before = directory.entries()
-    if config.resume is None:
-        directory = directory.create(config)
+    with together():
+        if config.resume is None and processes.first:
+            directory = directory.create(config)
+    directory = from_first(directory)
     quiet_lightning()
     began = time.perf_counter()
-    with _ending_well(directory, before):
+    with _ending_well(directory, before, processes.first), ExitStack() as meanwhile:
         observers = [directory.append_metrics, *epoch_observers(config, progress)]
-        module = DepthDynamicTraining(network, objective, data, config, observers, partner)
-        checkpoint = directory.fitting_checkpoint(module.state_dict()) if config.resume is not None else None
+        module = DepthDynamicTraining(network, setup.objective, data, config, observers, setup.partner)
+        with together():
+            checkpoint = directory.fitting_checkpoint(module.state_dict()) if config.resume is not None else None
         module.train()  # also a network that was given in evaluation mode, as `ddnn.load` gives it
-        with _memory_format(module, config.channels_last):
-            _trainer(config, device, directory, progress).fit(module, ckpt_path=checkpoint, weights_only=True)
-        _calibrate(network.to(device), never_drawn(network.names, objective.draw), data.training(device))
+        meanwhile.enter_context(_memory_format(module, config.channels_last))
+        if config.sync_norm and processes.count > 1:
+            meanwhile.enter_context(synchronised(module))
+        trainer = _trainer(setup, directory, progress)
+        trainer.fit(module, ckpt_path=checkpoint, weights_only=True)
+        meanwhile.close()
+        _calibrate(network.to(device), never_drawn(network.names, setup.objective.draw), data.training(device))
         seconds = time.perf_counter() - began
         network.eval()
-        network.save(directory.network)
-    return Run(network, data, directory, config, seconds)
+        with together():
+            if processes.first:
+                network.save(directory.network)
+    return Run(network, data, directory, config, seconds, device, processes)
 
 
-def _refuse_what_cannot_be(config: TrainConfig, network: DepthDynamicNetwork, data: Data) -> None:
+def _refuse_what_cannot_be(setup: _Setup) -> None:
     """Raise a DDNNError for what only the network and the data can tell, before anything is written."""
+    config, network, data, processes = setup.config, setup.network, setup.data, setup.processes
     for name in config.loss_weights or {}:
         if name not in network:
             raise DDNNError(f"loss_weights names {name!r}, which is no net here; {near(name, network.names)}")
     if config.activation_checkpointing:
         network.check_recompute()
-    for part in (data.training, data.validation, data.test):
-        part(torch.device("cpu"))
+    data.training(torch.device("cpu"), shard=processes.shard, parts=config.accumulate)
+    data.test(torch.device("cpu"))
+    held = data.validation(torch.device("cpu"), shard=processes.shard)
+    if held is not None and len(held) == 0:
+        raise DDNNError(f"there are fewer validation images than processes, {processes.count}; give --validation 0")
 
 
 @contextmanager
-def _ending_well(directory: RunDirectory, before: frozenset[Path] | None) -> Iterator[None]:
-    """Where a run breaks off, say how it goes on; remove what it has left if there is nothing to go on from."""
+def _ending_well(directory: RunDirectory, before: frozenset[Path] | None, first: bool) -> Iterator[None]:
+    """Where a run breaks off, say how it goes on; the first process removes what it has left if there is nothing to go
+    on from."""
     on_interrupt = signal.getsignal(signal.SIGINT)
     try:
         yield
     except BaseException as error:
-        left = directory.tidy(before)
+        left = directory.tidy(before) if first else ""
         if isinstance(error, NonFiniteLossError):
             raise NonFiniteLossError(f"{error}; {left}") from None
         if isinstance(error.__context__ if isinstance(error, SystemExit) else error, KeyboardInterrupt):
@@ -222,22 +303,40 @@ def _calibrate(network: DepthDynamicNetwork, untrained: tuple[str, ...], batches
         calibrate(network[name], trained, batches)
 
 
-def _trainer(config: TrainConfig, device: torch.device, directory: RunDirectory, progress: bool) -> Trainer:
+def _trainer(setup: _Setup, directory: RunDirectory, progress: bool) -> Trainer:
+    config, processes = setup.config, setup.processes
     checkpoint = ModelCheckpoint(
         directory.checkpoints, filename="last", save_on_train_epoch_end=True, enable_version_counter=False
     )
+    bar = shows_bar(progress) and processes.first
     return Trainer(
-        accelerator="gpu" if device.type == "cuda" else device.type,
-        devices=1,
+        accelerator="gpu" if setup.device.type == "cuda" else setup.device.type,
+        devices=processes.local_count,
+        num_nodes=processes.nodes,
+        strategy=_strategy(setup),
         precision=config.precision,
         max_epochs=config.epochs,
+        limit_train_batches=None if config.limit is None else config.limit * config.accumulate,
+        limit_val_batches=config.limit,
+        accumulate_grad_batches=config.accumulate,
         gradient_clip_val=config.clip,
         logger=TensorBoardLogger(directory.path, name="", version="tensorboard"),
-        plugins=[WholeCheckpoints()],
-        callbacks=[checkpoint, Interruptible(), *progress_bars(progress)],
-        enable_progress_bar=shows_bar(progress),
+        plugins=[WholeCheckpoints(), processes.environment],
+        callbacks=[checkpoint, Interruptible(), *progress_bars(bar)],
+        enable_progress_bar=bar,
         enable_model_summary=False,
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
         default_root_dir=directory.path,
+    )
+
+
+def _strategy(setup: _Setup) -> DDPStrategy | str:
+    """How several processes train together: each has the whole network, and gradients are averaged."""
+    if setup.processes.count == 1:
+        return "auto"
+    return DDPStrategy(
+        broadcast_buffers=False,  # running statistics are averaged instead, see `average_statistics`
+        find_unused_parameters=not draws_all(setup.network.names, setup.config.subnets_per_step, setup.objective.draw),
+        gradient_as_bucket_view=True,
     )

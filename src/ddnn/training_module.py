@@ -18,15 +18,18 @@ from torchmetrics.classification import MulticlassAccuracy
 from ddnn.averaged_teacher import AveragedTeacher
 from ddnn.config import TrainConfig
 from ddnn.data import Data
+from ddnn.data.order import derive_seed
 from ddnn.errors import DDNNError
 from ddnn.modes import in_mode
 from ddnn.network import DepthDynamicNetwork
 from ddnn.objectives import Draw, Objective
 from ddnn.optimization import make_optimizer, schedule
+from ddnn.processes import any_process, average, total
 from ddnn.progress import EpochObserver
 from ddnn.subnet_draw import draw_nets, never_drawn
 from ddnn.training_step import TrainingStep
 
+_PROCESS_STREAM = 4  # sets the seeds of dropout and the like apart, for all processes but the first
 FINITE_CHECK_STEPS = 50  # reading a number from a GPU waits for it, so the loss is looked at only so often
 
 
@@ -81,12 +84,13 @@ class DepthDynamicTraining(LightningModule):
 
     def train_dataloader(self) -> Any:
         """The training images, on the device."""
-        self._batches = self.data.training(self.device, shard=self._shard)
+        self._batches = self.data.training(self.device, shard=self._shard, parts=self.config.accumulate)
         return self._batches
 
     def val_dataloader(self) -> Any:
         """The validation images, on the device."""
-        return self.data.validation(self.device, shard=self._shard) or []
+        batches = self.data.validation(self.device, shard=self._shard)
+        return [] if batches is None else batches
 
     def on_after_batch_transfer(self, batch: tuple[Tensor, Tensor], dataloader_idx: int) -> tuple[Tensor, Tensor]:
         """Give the images of a batch the memory format that the weights have."""
@@ -105,8 +109,10 @@ class DepthDynamicTraining(LightningModule):
         return [optimizer], [{"scheduler": LambdaLR(optimizer, schedule(self.config, steps)), "interval": "step"}]
 
     def on_train_epoch_start(self) -> None:
-        """Make all randomness of the epoch follow from the seed and its number."""
-        torch.manual_seed(self.config.seed * 100_003 + self.current_epoch)
+        """Make all randomness of the epoch follow from the seed and its number, and the process's where each is to
+        draw on its own."""
+        own = derive_seed(self.config.seed, self.current_epoch, self.global_rank, _PROCESS_STREAM)
+        torch.manual_seed(own if self.global_rank else self.config.seed * 100_003 + self.current_epoch)
         self._batches.set_epoch(self.current_epoch)
         self._totals = {}
         self._steps_with = Counter()
@@ -116,11 +122,13 @@ class DepthDynamicTraining(LightningModule):
         """The loss of one batch."""
         images, labels = batch
         self._last_images = images
-        if self.teacher is not None:
+        step, part = divmod(batch_index, self.config.accumulate)
+        if self.teacher is not None and part == 0:
             self.teacher.update(self.network, self.global_step)
         count, seed = self.config.subnets_per_step, self.config.seed
-        names = draw_nets(self.network.names, count, seed, self.current_epoch, batch_index, self._draw)
-        epoch = torch.full((), self.current_epoch + batch_index / len(self._batches), device=self.device)
+        names = draw_nets(self.network.names, count, seed, self.current_epoch, step, self._draw)
+        done = step * self.config.accumulate / int(self.trainer.num_training_batches)
+        epoch = torch.full((), self.current_epoch + done, device=self.device)
         loss = self._step(images, labels, epoch, names)
         self._add({"loss": loss.total.detach(), **loss.parts})
         if (batch_index + 1) % FINITE_CHECK_STEPS == 0:
@@ -134,11 +142,25 @@ class DepthDynamicTraining(LightningModule):
 
     def _means(self) -> dict[str, float]:
         """The loss and each of its parts, over those of the epoch's steps that had it: not all nets are in each."""
-        return {f"train/{name}": float(total) / self._steps_with[name] for name, total in self._totals.items()}
+        totals = total({name: float(value) for name, value in self._totals.items()})
+        return {
+            f"train/{name}": value / (self._steps_with[name] * self.trainer.world_size)
+            for name, value in totals.items()
+        }
+
+    def average_statistics(self) -> None:
+        """Set running statistics to their means over all processes, each of which has seen other images. They are
+        linear in what was seen, so that it does not matter when and how often that is done."""
+        average(self.buffers())
+
+    def on_validation_start(self) -> None:
+        """Score what will be saved."""
+        self.average_statistics()
 
     def on_train_epoch_end(self) -> None:
         """Log the epoch's means; runs after validation and before the checkpoint is written."""
         self._refuse_non_finite("loss", self._totals)
+        self.average_statistics()
         self._check_network()
         seconds = time.perf_counter() - self._began
         means = self._means()
@@ -179,9 +201,10 @@ class DepthDynamicTraining(LightningModule):
         self._refuse_non_finite("network", {**self.network.tensors(), **logits})
 
     def _refuse_non_finite(self, what: str, tensors: Mapping[str, Tensor]) -> None:
+        """Raise if a tensor of any process is not finite, in all of them."""
         culprits = [name for name, tensor in tensors.items() if not tensor.isfinite().all()]
-        if culprits:
-            named = ", ".join(culprits[:5]) + (", ..." if len(culprits) > 5 else "")
+        if any_process(bool(culprits)):
+            named = ", ".join(culprits[:5]) + (", ..." if len(culprits) > 5 else "") or "seen by another process"
             raise NonFiniteLossError(
                 f"the {what} is not finite in epoch {self.current_epoch + 1} ({named}); try a smaller --lr, or --clip 1"
             )

@@ -33,8 +33,8 @@ class Command(Protocol):
         """Add the keys of the command to its parser."""
         ...
 
-    def run(self, options: Any) -> None:
-        """Do what the parsed options ask for, and print the result."""
+    def run(self, options: Any) -> int | None:
+        """Do what the parsed options ask for, and print the result; gives the exit status, if it is not 0."""
         ...
 
 

@@ -1,5 +1,7 @@
 """`ddnn train`: a run directory, and the accuracy of every net on the test images."""
 
+import shlex
+from itertools import islice
 from typing import Any
 
 from ddnn.command_parser import CommandParser, RecipeFile
@@ -16,18 +18,24 @@ def add_options(parser: CommandParser) -> None:
     parser.add_class_arguments(TrainConfig)
 
 
-def run(options: Any) -> None:
+def run(options: Any) -> int:
     """Do it, and print the result."""
     config = from_fields(TrainConfig, options.as_dict())
-    from ddnn.devices import pick_device
+    from ddnn.launching import launch, processes_to_start
+
+    if (count := processes_to_start(config)) > 1:
+        return launch(shlex.split(options.command)[1:], count)
     from ddnn.evaluation import evaluate
     from ddnn.storage import write_text
     from ddnn.training import train
 
     run = train(config)
-    device = pick_device(run.config.device)
-    scores = evaluate(run.network.to(device), run.data.test(device))
+    test = islice(run.data.test(run.device, shard=run.processes.shard), run.config.limit)
+    scores = evaluate(run.network.to(run.device), test, shared=True)
+    if not run.processes.first:
+        return 0
     result = {"run": str(run.directory.path), "seconds": round(run.seconds, 1), "nets": as_json(run.network, scores)}
     write_text(run.directory.results, to_json(result) + "\n")
     title = f"{run.directory.path}: {run.config.data} test images, {run.seconds:.1f} s of training"
     show_scores(options, title, result)
+    return 0

@@ -99,6 +99,11 @@ class TrainConfig(DataConfig):
         channels_last: keep weights and images in torch's channels-last memory format while training.
         activation_checkpointing: keep only what goes into each block, and compute the rest again in the backward
             pass: less memory for more time.
+        devices: processes on this machine, one a device; None means one, or as many as torchrun or srun has started.
+        sync_norm: batch norm over the images of all processes instead of each one's own.
+        accumulate: compute each batch in so many parts, one after another: less memory for more time. Batch norm sees
+            a part at a time.
+        limit: at most so many batches an epoch, and of validation and test images: to try out a long run.
     """
 
     full: str = "resnet20"
@@ -129,6 +134,10 @@ class TrainConfig(DataConfig):
     compile: bool | Literal["reduce-overhead", "max-autotune"] = False
     channels_last: bool = False
     activation_checkpointing: bool = False
+    devices: int | None = None
+    sync_norm: bool = False
+    accumulate: int = 1
+    limit: int | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -157,6 +166,14 @@ class TrainConfig(DataConfig):
         check(0 <= self.label_smoothing < 1, f"label_smoothing must be in [0, 1), not {self.label_smoothing}")
         check(self.clip is None or self.clip > 0, f"clip must be above 0, not {self.clip}")
         check(0 <= self.seed < 2**32, f"seed must be in [0, 2^32), not {self.seed}")
+        check(self.devices is None or self.devices >= 1, f"devices must be at least 1, not {self.devices}")
+        check(self.accumulate >= 1, f"accumulate must be at least 1, not {self.accumulate}")
+        check(self.limit is None or self.limit >= 1, f"limit must be at least 1 batch, not {self.limit}")
+        check(
+            not (self.compile and self.sync_norm),
+            "compile and sync_norm exclude each other: what processes tell each other in the middle of a step cannot "
+            "be compiled; leave one of the two out",
+        )
         self._check_objective()
         taken = sorted({"full", "subnets", "num_classes", "in_channels", "weights"} & set(self.model_options))
         check(
