@@ -48,13 +48,13 @@ def launch(arguments: Sequence[str], processes: int) -> int:
         processes: how many.
 
     Returns:
-        The exit status, where a process has said what went wrong; 0 if all is well.
+        The exit status: 0 if all is well; where a process has said what went wrong, its own; after a signal such as
+        Ctrl-C, 128 and the signal's number.
 
     Raises:
         ProcessFailedError: one was killed.
-        KeyboardInterrupt: for Ctrl-C, after the processes have ended.
     """
-    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # what the processes say is enough
+    logging.disable(logging.ERROR)  # the launcher's own reports; what the processes say is enough
     config = LaunchConfig(
         min_nodes=1,
         max_nodes=1,
@@ -69,8 +69,6 @@ def launch(arguments: Sequence[str], processes: int) -> int:
     try:
         elastic_launch(config, sys.executable)("-m", "ddnn", *arguments)
     except SignalException as error:
-        if error.sigval == signal.SIGINT:
-            raise KeyboardInterrupt from None
         return 128 + int(error.sigval)
     except ChildFailedError as error:
         rank, failure = error.get_first_failure()
@@ -78,8 +76,8 @@ def launch(arguments: Sequence[str], processes: int) -> int:
             return failure.exitcode
         name = signal.Signals(-failure.exitcode).name
         raise ProcessFailedError(
-            f"process {rank} of {processes} was ended by {name}, and the others with it; the last checkpoint of the "
-            "run is good: go on with --resume"
+            f"process {rank} of {processes} was ended by {name}, and the others with it; go on from the run's last "
+            "checkpoint with --resume"
         ) from None
     return 0
 

@@ -32,7 +32,7 @@ from ddnn.errors import DDNNError, near
 from ddnn.interrupts import Interruptible
 from ddnn.network import DepthDynamicNetwork
 from ddnn.objectives import Objective, make_objective
-from ddnn.processes import Processes, find_processes, from_first, join, together
+from ddnn.processes import Processes, find_processes, from_first, join, leave_it_to_another, together
 from ddnn.progress import epoch_observers, progress_bars, quiet_lightning, shows_bar
 from ddnn.run_directory import RunDirectory
 from ddnn.storage import write_checkpoint
@@ -218,10 +218,13 @@ def _ending_well(directory: RunDirectory, before: frozenset[Path] | None, first:
     try:
         yield
     except BaseException as error:
+        interrupted = isinstance(error.__context__ if isinstance(error, SystemExit) else error, KeyboardInterrupt)
+        if not first and (interrupted or isinstance(error, NonFiniteLossError)):  # as in all processes
+            leave_it_to_another(130 if interrupted else 1)
         left = directory.tidy(before) if first else ""
         if isinstance(error, NonFiniteLossError):
             raise NonFiniteLossError(f"{error}; {left}") from None
-        if isinstance(error.__context__ if isinstance(error, SystemExit) else error, KeyboardInterrupt):
+        if interrupted:
             hint = f"; go on with: ddnn train --resume {directory.path}" if directory.last_checkpoint.exists() else ""
             raise KeyboardInterrupt(f"interrupted; {left}{hint}") from None
         if "more than 1 value per channel" in str(error):
