@@ -158,7 +158,15 @@ def load(path: str | Path, model: nn.Module | None = None) -> DepthDynamicNetwor
         raise
     except (KeyError, TypeError, IndexError, AttributeError, ValueError, RuntimeError) as error:
         raise ModelFileError(f"{directory / storage.CONFIG} is damaged: {' '.join(str(error).split())}") from None
-    _fill(network, tensors, directory)
+    targets = network.tensors()
+    wrong = sorted(targets.keys() ^ tensors.keys())
+    wrong += [name for name in targets.keys() & tensors.keys() if targets[name].shape != tensors[name].shape]
+    if wrong:
+        raise ModelFileError(
+            f"{directory / storage.WEIGHTS} does not fit {storage.CONFIG}: "
+            f"{len(wrong)} tensors differ, such as {wrong[0]}"
+        )
+    fill(network, tensors)
     return network.eval()
 
 
@@ -269,16 +277,9 @@ def _rebuild(config: Mapping[str, Any], model: nn.Module | None) -> DepthDynamic
 
 
 @torch.no_grad()
-def _fill(network: DepthDynamicNetwork, tensors: Mapping[str, Tensor], directory: Path) -> None:
-    targets = network.tensors()
-    wrong = sorted(targets.keys() ^ tensors.keys())
-    wrong += [name for name in targets.keys() & tensors.keys() if targets[name].shape != tensors[name].shape]
-    if wrong:
-        raise ModelFileError(
-            f"{directory / storage.WEIGHTS} does not fit {storage.CONFIG}: "
-            f"{len(wrong)} tensors differ, such as {wrong[0]}"
-        )
-    for name, target in targets.items():
+def fill(network: DepthDynamicNetwork, tensors: Mapping[str, Tensor]) -> None:
+    """Give a network these values, under the names and of the shapes that `network.tensors()` has."""
+    for name, target in network.tensors().items():
         target.copy_(tensors[name])
 
 

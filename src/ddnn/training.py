@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,10 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.plugins.io import TorchCheckpointIO
-from lightning.pytorch.strategies import DDPStrategy
+from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy, Strategy
 from torch import nn
 
-from ddnn.building import build
+from ddnn.building import build, fill
 from ddnn.calibration import calibrate
 from ddnn.config import TrainConfig
 from ddnn.data import Data, Loader, open_data
@@ -35,6 +36,7 @@ from ddnn.objectives import Objective, make_objective
 from ddnn.processes import Processes, find_processes, from_first, join, leave_it_to_another, together
 from ddnn.progress import epoch_observers, progress_bars, quiet_lightning, shows_bar
 from ddnn.run_directory import RunDirectory
+from ddnn.sharded import gather
 from ddnn.storage import write_checkpoint
 from ddnn.subnet_draw import draws_all, never_drawn
 from ddnn.synchronised_norms import synchronised
@@ -176,7 +178,8 @@ def _run(setup: _Setup, progress: bool) -> Run:
     began = time.perf_counter()
     with _ending_well(directory, before, processes.first), ExitStack() as meanwhile:
         observers = [directory.append_metrics, *epoch_observers(config, progress)]
-        module = DepthDynamicTraining(network, setup.objective, data, config, observers, setup.partner)
+        trained = deepcopy(network) if _divides(setup) else network
+        module = DepthDynamicTraining(trained, setup.objective, data, config, observers, setup.partner)
         with together():
             checkpoint = directory.fitting_checkpoint(module.state_dict()) if config.resume is not None else None
         module.train()  # also a network that was given in evaluation mode, as `ddnn.load` gives it
@@ -186,6 +189,8 @@ def _run(setup: _Setup, progress: bool) -> Run:
         trainer = _trainer(setup, directory, progress)
         trainer.fit(module, ckpt_path=checkpoint, weights_only=True)
         meanwhile.close()
+        if trained is not network:
+            fill(network, gather(trained))
         _calibrate(network.to(device), never_drawn(network.names, setup.objective.draw), data.training(device))
         seconds = time.perf_counter() - began
         network.eval()
@@ -334,8 +339,15 @@ def _trainer(setup: _Setup, directory: RunDirectory, progress: bool) -> Trainer:
     )
 
 
-def _strategy(setup: _Setup) -> DDPStrategy | str:
-    """How several processes train together: each has the whole network, and gradients are averaged."""
+def _divides(setup: _Setup) -> bool:
+    """Whether each process has a share of the weights only."""
+    return setup.config.strategy == "fsdp" and setup.processes.count > 1
+
+
+def _strategy(setup: _Setup) -> Strategy | str:
+    """How several processes train together: gradients are averaged, and each has the whole network or a share of it."""
+    if _divides(setup):
+        return ModelParallelStrategy(setup.processes.count, 1, save_distributed_checkpoint=False)
     if setup.processes.count == 1:
         return "auto"
     return DDPStrategy(

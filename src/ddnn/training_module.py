@@ -26,6 +26,7 @@ from ddnn.objectives import Draw, Objective
 from ddnn.optimization import make_optimizer, schedule
 from ddnn.processes import any_process, average, total
 from ddnn.progress import EpochObserver
+from ddnn.sharded import shard, shard_model
 from ddnn.subnet_draw import draw_nets, never_drawn
 from ddnn.training_step import TrainingStep
 
@@ -81,6 +82,16 @@ class DepthDynamicTraining(LightningModule):
         self._batches: Any = None
         self._last_images: Tensor | None = None
         self._began = 0.0
+        self._divided = False
+
+    def configure_model(self) -> None:
+        """Divide the weights among the processes, where that is wanted."""
+        if self.config.strategy == "fsdp" and self.trainer.world_size > 1 and not self._divided:
+            self._divided = True
+            mesh = self.device_mesh["data_parallel"]  # type: ignore[index]
+            shard(self.network, mesh)
+            if self.teacher is not None:
+                shard_model(self.teacher.average, mesh)
 
     def train_dataloader(self) -> Any:
         """The training images, on the device."""

@@ -100,6 +100,8 @@ class TrainConfig(DataConfig):
         activation_checkpointing: keep only what goes into each block, and compute the rest again in the backward
             pass: less memory for more time.
         devices: processes on this machine, one a device; None means one, or as many as torchrun or srun has started.
+        strategy: how several processes train together: ddp, each with the whole network; or fsdp (FSDP2), each with a
+            share of the weights, gradients and optimizer state, for networks that do not fit.
         sync_norm: batch norm over the images of all processes instead of each one's own.
         accumulate: compute each batch in so many parts, one after another: less memory for more time. Batch norm sees
             a part at a time.
@@ -135,6 +137,7 @@ class TrainConfig(DataConfig):
     channels_last: bool = False
     activation_checkpointing: bool = False
     devices: int | None = None
+    strategy: Literal["ddp", "fsdp"] = "ddp"
     sync_norm: bool = False
     accumulate: int = 1
     limit: int | None = None
@@ -174,6 +177,7 @@ class TrainConfig(DataConfig):
             "compile and sync_norm exclude each other: what processes tell each other in the middle of a step cannot "
             "be compiled; leave one of the two out",
         )
+        self._check_sharding()
         self._check_objective()
         taken = sorted({"full", "subnets", "num_classes", "in_channels", "weights"} & set(self.model_options))
         check(
@@ -191,6 +195,16 @@ class TrainConfig(DataConfig):
             )
         for name, weight in (self.loss_weights or {}).items():
             check(weight >= 0, f"the loss weight of {name} must be 0 or more, not {weight}")
+
+    def _check_sharding(self) -> None:
+        """FSDP keeps a block's weights until all nets have run it, so they have to run, all of them."""
+        options = ("compile", "activation_checkpointing", "channels_last", "subnets_per_step")
+        wrong = [name for name in options if getattr(self, name)]
+        wrong += [f"objective {self.objective}"] if self.objective not in ("ekd", "joint", "inplace") else []
+        check(
+            self.strategy == "ddp" or not wrong,
+            f"strategy fsdp does not go with {', '.join(wrong)}: leave that out, or use the strategy ddp",
+        )
 
     def _check_subnets_per_step(self, drawn: int) -> None:
         count = len(self.subnet_depths)
