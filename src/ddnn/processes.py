@@ -21,7 +21,7 @@ from torch import Tensor, distributed
 
 from ddnn.errors import DDNNError
 
-_SECONDS_TO_SPEAK = 10
+SECONDS_TO_SPEAK = 10
 """A launcher ends all processes once one has ended: the one that has something to say is to be the first."""
 
 
@@ -130,8 +130,13 @@ def together() -> Iterator[None]:
 
 def leave_it_to_another(status: int = 1) -> NoReturn:
     """End without a word, after a while in which the process that has something to say says it and ends."""
-    time.sleep(_SECONDS_TO_SPEAK)
+    time.sleep(SECONDS_TO_SPEAK)
     raise SystemExit(status)
+
+
+def is_lost_connection(error: BaseException) -> bool:
+    """Whether this is how torch tells that another process does not answer any more."""
+    return _several() and (isinstance(error, distributed.DistError) or "gloo" in str(error))
 
 
 def any_process(flag: bool) -> bool:

@@ -33,7 +33,16 @@ from ddnn.errors import DDNNError, near
 from ddnn.interrupts import Interruptible
 from ddnn.network import DepthDynamicNetwork
 from ddnn.objectives import Objective, make_objective
-from ddnn.processes import Processes, find_processes, from_first, join, leave_it_to_another, together
+from ddnn.processes import (
+    SECONDS_TO_SPEAK,
+    Processes,
+    find_processes,
+    from_first,
+    is_lost_connection,
+    join,
+    leave_it_to_another,
+    together,
+)
 from ddnn.progress import epoch_observers, progress_bars, quiet_lightning, shows_bar
 from ddnn.run_directory import RunDirectory
 from ddnn.sharded import gather
@@ -226,6 +235,9 @@ def _ending_well(directory: RunDirectory, before: frozenset[Path] | None, first:
         interrupted = isinstance(error.__context__ if isinstance(error, SystemExit) else error, KeyboardInterrupt)
         if not first and (interrupted or isinstance(error, NonFiniteLossError)):  # as in all processes
             leave_it_to_another(130 if interrupted else 1)
+        if is_lost_connection(error):
+            time.sleep(SECONDS_TO_SPEAK)  # whoever knows more may say it first, and the launcher end this one
+            raise DDNNError(f"another process has ended; go on with: ddnn train --resume {directory.path}") from None
         left = directory.tidy(before) if first else ""
         if isinstance(error, NonFiniteLossError):
             raise NonFiniteLossError(f"{error}; {left}") from None

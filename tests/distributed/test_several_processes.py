@@ -63,3 +63,22 @@ def test_with_synchronised_norm_they_are_one_process_with_the_same_batches(
 def test_without_it_weights_and_statistics_are_equal_all_the_same(tmp_path: Path) -> None:
     changes = {"objective": "ekd", "subnets": {"resnet8": [1, 1, 1], "middle": [1, 2, 1]}, "subnets_per_step": 1}
     assert_same_weights(outcome(tmp_path / "several", 2, accumulate=2, private_norms=True, clip=1.0, **changes))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"objective": "ekd", "subnets": "resnet8,resnet14", "full": "resnet20", "accumulate": 2, "clip": 1.0},
+        pytest.param({"private_norms": True, "optimizer": "adamw"}, marks=pytest.mark.slow),
+        pytest.param(
+            {"full": "densenet40_bc", "subnets": {"half": [3, 3, 3]}, "train_images": 120, "epochs": 1},
+            marks=pytest.mark.slow,
+        ),
+    ],
+)
+def test_with_a_share_of_the_weights_each_they_train_as_with_the_whole(changes: dict[str, Any], tmp_path: Path) -> None:
+    whole = outcome(tmp_path / "ddp", 2, **changes)
+    shares = outcome(tmp_path / "fsdp", 2, strategy="fsdp", **changes)
+    assert_same_weights(shares)
+    for (expected, _), (actual, _) in zip(whole, shares, strict=True):
+        torch.testing.assert_close(torch.tensor(actual["losses"]), torch.tensor(expected["losses"]), rtol=1e-3, atol=0)
