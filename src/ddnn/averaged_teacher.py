@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ddnn.network import DepthDynamicNetwork
 from ddnn.private_norms import is_norm
+from ddnn.weight_average import warm_decay
 
 
 class AveragedTeacher(nn.Module):
@@ -22,8 +23,7 @@ class AveragedTeacher(nn.Module):
 
     Args:
         network: whose full net is averaged; the average starts as a copy.
-        decay: share of the old average that a step keeps. At the beginning it is less, (1 + n) / (10 + n) after n
-            steps, so that random initial weights are soon forgotten.
+        decay: share of the old average that a step keeps; less at the beginning, see `warm_decay`.
     """
 
     def __init__(self, network: DepthDynamicNetwork, decay: float) -> None:
@@ -41,7 +41,7 @@ class AveragedTeacher(nn.Module):
     @torch.no_grad()
     def update(self, network: DepthDynamicNetwork, steps: int) -> None:
         """Take in the weights that the full net has after so many steps."""
-        decay = min(self.decay, (1 + steps) / (10 + steps))
+        decay = warm_decay(self.decay, steps)
         averaged, current = tuple(self.average.parameters()), tuple(network[network.full].parameters())
         torch._foreach_lerp_(averaged, current, 1 - decay)  # pyright: ignore[reportPrivateImportUsage]
 

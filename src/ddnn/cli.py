@@ -11,14 +11,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from ddnn import __version__
-from ddnn.command_parser import CommandParser, UsageError
+from ddnn.command_parser import CommandParser
 from ddnn.commands import COMMANDS
 from ddnn.errors import DDNNError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; gives the exit status: 0, 1 for what could not be done, 2 for what could not be understood,
-    130 for Ctrl-C."""
+    130 for Ctrl-C, 143 for a run that SIGTERM has ended."""
     warnings.showwarning = _show_warning
     try:
         words = list(sys.argv[1:] if arguments is None else arguments)
@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return COMMANDS[options.subcommand].run(options[options.subcommand]) or 0
     except DDNNError as error:
         print(f"ddnn: error: {error}", file=sys.stderr)
-        return 2 if isinstance(error, UsageError) else 1
+        return error.status
     except KeyboardInterrupt as error:
         print(f"ddnn: {str(error) or 'interrupted'}", file=sys.stderr)
         return 130

@@ -16,6 +16,8 @@ from ddnn.recipes import recipe_file
 class UsageError(DDNNError):
     """The command line cannot be understood."""
 
+    status = 2
+
 
 class CommandParser(ArgumentParser):
     """An `ArgumentParser` that raises `UsageError` where argparse prints its whole usage and exits.

@@ -9,7 +9,13 @@ from difflib import get_close_matches
 
 
 class DDNNError(ValueError):
-    """Something that was asked for cannot be done; the message says what to do instead."""
+    """Something that was asked for cannot be done; the message says what to do instead.
+
+    Attributes:
+        status: what the command line exits with.
+    """
+
+    status = 1
 
 
 class DataError(DDNNError):

@@ -139,6 +139,11 @@ def is_lost_connection(error: BaseException) -> bool:
     return _several() and (isinstance(error, distributed.DistError) or "gloo" in str(error))
 
 
+def is_first() -> bool:
+    """Whether this is the process that writes and prints."""
+    return not _several() or distributed.get_rank() == 0
+
+
 def any_process(flag: bool) -> bool:
     """Whether the flag is set in any process; all must ask."""
     if not _several():

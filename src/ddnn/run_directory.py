@@ -5,19 +5,21 @@ RUN/config.yaml         the configuration, which `ddnn train --config` takes aga
 RUN/metrics.csv         one row an epoch
 RUN/results.json        accuracy of every net on the test images
 RUN/tensorboard/        TensorBoard events
-RUN/checkpoints/        last.ckpt, from which `ddnn train --resume RUN` goes on
+RUN/checkpoints/        last.ckpt, from which `ddnn train --resume RUN` goes on; last-1.ckpt, the one before
 """
 
 import csv
 import dataclasses
 import json
+import os
 import pickle
 import shutil
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path, PurePath
 from typing import Any
-from zipfile import ZipFile, is_zipfile
 
 import torch
 import yaml
@@ -25,6 +27,7 @@ from torch import Tensor
 
 from ddnn.config import DataConfig, EvaluateConfig, TrainConfig, from_fields, unknown_keys
 from ddnn.errors import DDNNError, ModelFileError
+from ddnn.storage import checkpoint_files, is_whole_checkpoint, write_text
 
 LAST_KEY = "precision"
 """Ends a configuration file, and is at or near the end of those of older versions: without it, one was cut short."""
@@ -70,7 +73,7 @@ class RunDirectory:
 
     @property
     def last_checkpoint(self) -> Path:
-        """State after the last whole epoch."""
+        """State to go on from; older ones, last-1.ckpt and so on, are beside it."""
         return self.checkpoints / "last.ckpt"
 
     @property
@@ -167,37 +170,58 @@ class RunDirectory:
 
         Raises:
             DDNNError: if it has something else.
-            ModelFileError: if there is no checkpoint to go on from, or it is damaged.
         """
         own = self.read_config()
         if dataclasses.replace(config, resume=None, devices=None) != TrainConfig():
             raise DDNNError(
                 f"--resume goes on with the configuration in {self.config_file}; give no other key but --devices"
             )
-        again = f"train again with --config {self.config_file}"
-        if not self.last_checkpoint.is_file():
-            raise ModelFileError(f"{self.path} has no checkpoint to go on from: no epoch was complete; {again}")
-        if not is_zipfile(self.last_checkpoint) or ZipFile(self.last_checkpoint).testzip() is not None:
-            raise ModelFileError(f"{self.last_checkpoint} is damaged; {again}")
         return dataclasses.replace(own, resume=str(self.path), devices=config.devices or own.devices)
 
-    def fitting_checkpoint(self, expected: Mapping[str, Tensor]) -> Path:
-        """The last checkpoint, compared with the state dict that the configuration leads to.
+    def good_checkpoint(self) -> Path | None:
+        """The newest checkpoint that is whole; None if there is none at all. Says so where it is not the last one.
+
+        Raises:
+            ModelFileError: if there are some, and all are damaged.
+        """
+        there = [path for path in checkpoint_files(self.last_checkpoint) if path.is_file()]
+        whole = next((path for path in there if is_whole_checkpoint(path)), None)
+        if there and whole is None:
+            names = " and ".join(path.name for path in there)
+            raise ModelFileError(f"{self.checkpoints / names} is damaged; train again with --config {self.config_file}")
+        if whole is not None and whole != there[0]:
+            warnings.warn(f"{there[0]} is damaged; going on from the one before, {whole.name}", stacklevel=2)
+        return whole
+
+    def read_checkpoint(self, path: Path, expected: Mapping[str, Tensor]) -> dict[str, Any]:
+        """A checkpoint, compared with the state dict that the configuration leads to.
 
         Raises:
             ModelFileError: if it is no checkpoint of ours, or names or shapes differ.
         """
         try:
-            state = torch.load(self.last_checkpoint, map_location="cpu", weights_only=True, mmap=True)
+            state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
             found = {name: tensor.shape for name, tensor in state["state_dict"].items()}
         except (RuntimeError, KeyError, TypeError, AttributeError, EOFError, pickle.UnpicklingError):
-            raise ModelFileError(f"{self.last_checkpoint} is no checkpoint of ddnn train") from None
+            raise ModelFileError(f"{path} is no checkpoint of ddnn train") from None
         if found != {name: tensor.shape for name, tensor in expected.items()}:
             raise ModelFileError(
-                f"{self.last_checkpoint} and {self.config_file} do not fit: they describe different networks; "
+                f"{path} and {self.config_file} do not fit: they describe different networks; "
                 "restore the configuration that the run was started with"
             )
-        return self.last_checkpoint
+        return state
+
+    def check_room(self, needed: int) -> None:
+        """Raise a DDNNError unless this directory can be written to and its disk has room for so many bytes."""
+        there = next(folder for folder in (self.path, *self.path.absolute().parents) if folder.exists())
+        if not os.access(there, os.W_OK):
+            raise DDNNError(f"{there} cannot be written to; give another --output, or mend its permissions")
+        free = shutil.disk_usage(there).free
+        if free < needed:
+            raise DDNNError(
+                f"the disk of {there} has {free / 1e6:.0f} MB left, and the run needs about {needed / 1e6:.0f} MB for "
+                "checkpoints and the network; make room, give another --output, or a smaller --keep_checkpoints"
+            )
 
     def read_accuracies(self) -> dict[str, float]:
         """Accuracy of each net on the test images, in [0, 1]; empty if this is no run, or it did not come so far.
@@ -223,12 +247,11 @@ class RunDirectory:
         rows = [old for old in self.read_metrics() if int(old["epoch"]) < row["epoch"]]
         lines = [*rows, row]
         columns = list(dict.fromkeys(key for line in lines for key in line))
-        partial = self.metrics.with_suffix(".partial")
-        with partial.open("w", newline="") as file:
-            writer = csv.DictWriter(file, columns)
-            writer.writeheader()
-            writer.writerows(lines)
-        partial.replace(self.metrics)
+        text = StringIO(newline="")
+        writer = csv.DictWriter(text, columns)
+        writer.writeheader()
+        writer.writerows(lines)
+        write_text(self.metrics, text.getvalue())
 
     def read_metrics(self) -> list[dict[str, Any]]:
         """All rows so far."""

@@ -8,9 +8,11 @@ found there; a write that is interrupted therefore leaves the old network. Nothi
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from io import BufferedRandom
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import torch
 from safetensors import SafetensorError
@@ -24,6 +26,9 @@ CONFIG = "config.json"
 PREVIOUS = f".{WEIGHTS}.previous"
 """The old weights while new ones are written."""
 FORMAT = 1
+MOST_CHECKPOINTS = 100
+_SEAL = b"sha256:"
+_SEAL_BYTES = len(_SEAL) + 64
 
 
 def write_network(directory: Path, tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> None:
@@ -96,15 +101,73 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[s
     return digest
 
 
-def write_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
-    """Write what torch can save by way of a file beside it, which takes its place once it is on the disk."""
+def write_checkpoint(path: Path, state: Mapping[str, Any], keep: int = 1) -> None:
+    """Write what torch can save by way of a file beside it, which takes its place once it is on the disk.
+
+    Its checksum is its last bytes: the comment of the zip archive that torch writes.
+
+    Args:
+        path: of the file; there is always a whole one, unless there was none before.
+        state: what to save.
+        keep: how many to have; the ones before become NAME-1.ckpt, NAME-2.ckpt and so on.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.partial")
-    with partial.open("wb") as file:
-        torch.save(state, file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)
+    try:
+        with partial.open("w+b") as file:
+            torch.save(state, file)
+            _seal(file)
+            file.flush()
+            os.fsync(file.fileno())
+        _shift(checkpoint_files(path), keep)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def checkpoint_files(path: Path) -> list[Path]:
+    """`path` and the ones before it, newest first; not all need be there."""
+    return [path, *(path.with_stem(f"{path.stem}-{age}") for age in range(1, MOST_CHECKPOINTS))]
+
+
+def is_whole_checkpoint(path: Path) -> bool:
+    """Whether a file has the checksum that `write_checkpoint` gave it; older ones have that of their archive alone."""
+    content = path.read_bytes()
+    body, seal = content[:-_SEAL_BYTES], content[-_SEAL_BYTES:]
+    if seal.startswith(_SEAL):
+        return seal[len(_SEAL) :] == hashlib.sha256(body).hexdigest().encode()
+    try:
+        with ZipFile(path) as archive:
+            return not archive.comment and archive.testzip() is None
+    except Exception:  # whatever a damaged archive makes zipfile stumble over
+        return False
+
+
+def _seal(file: BufferedRandom) -> None:
+    """Append the checksum as the comment of a zip archive that has none, whose length are the last two bytes."""
+    file.seek(-2, os.SEEK_END)
+    assert file.read(2) == b"\0\0", "torch writes archives without a comment"
+    file.seek(-2, os.SEEK_END)
+    file.write(_SEAL_BYTES.to_bytes(2, "little"))
+    file.flush()
+    file.seek(0)
+    digest = hashlib.file_digest(file, "sha256").hexdigest()
+    file.seek(0, os.SEEK_END)
+    file.write(_SEAL + digest.encode())
+
+
+def _shift(files: Sequence[Path], keep: int) -> None:
+    """Make room for a new first file: each becomes the one after it, and all but `keep` go."""
+    for old in files[keep - 1 :]:
+        if old != files[0]:
+            old.unlink(missing_ok=True)
+    for age in range(keep - 2, -1, -1):
+        if files[age].exists():
+            if age:
+                os.replace(files[age], files[age + 1])
+            else:  # the newest stays in place until the new one takes it
+                files[1].unlink(missing_ok=True)
+                os.link(files[0], files[1])
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:

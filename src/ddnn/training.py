@@ -1,11 +1,12 @@
 """Train a network: the one function that runs it, from a configuration to a run directory.
 
-A run can be cut short at any moment and resumed from its last whole epoch with the same result, bit for bit on a CPU
-(compiled runs, `compile`, have not been compared so). What happens in a step and in an epoch is in
-`ddnn.training_module`.
+A run can be cut short at any moment and resumed from its last checkpoint with the same result, bit for bit on a CPU
+with one process (compiled runs, `compile`, have not been compared so). What happens in a step and in an epoch is in
+`ddnn.training_module`, when a run is saved in `ddnn.checkpoints`.
 """
 
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -13,24 +14,22 @@ from contextlib import ExitStack, contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from lightning.pytorch import Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
-from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy, Strategy
 from torch import nn
 
 from ddnn.building import build, fill
 from ddnn.calibration import calibrate
+from ddnn.checkpoints import Checkpoints, WholeCheckpoints
 from ddnn.config import TrainConfig
 from ddnn.data import Data, Loader, open_data
 from ddnn.data.order import derive_seed
 from ddnn.devices import pick_device
 from ddnn.errors import DDNNError, near
-from ddnn.interrupts import Interruptible
+from ddnn.interrupts import Interruptible, Terminated, Termination
 from ddnn.network import DepthDynamicNetwork
 from ddnn.objectives import Objective, make_objective
 from ddnn.processes import (
@@ -46,10 +45,9 @@ from ddnn.processes import (
 from ddnn.progress import epoch_observers, progress_bars, quiet_lightning, shows_bar
 from ddnn.run_directory import RunDirectory
 from ddnn.sharded import gather
-from ddnn.storage import write_checkpoint
 from ddnn.subnet_draw import draws_all, never_drawn
 from ddnn.synchronised_norms import synchronised
-from ddnn.training_module import DepthDynamicTraining, NonFiniteLossError
+from ddnn.training_module import PROCESSES, DepthDynamicTraining, NonFiniteLossError
 
 _PARTNER_STREAM = 3  # sets the seed of a partner's initial weights apart from all others
 
@@ -75,14 +73,6 @@ class Run:
     seconds: float
     device: torch.device
     processes: Processes
-
-
-class WholeCheckpoints(TorchCheckpointIO):
-    """Never leaves half a checkpoint, as Lightning's own may where the temporary folder is another file system."""
-
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        """See `lightning.fabric.plugins.io.TorchCheckpointIO`."""
-        write_checkpoint(Path(path), checkpoint)
 
 
 def train(
@@ -190,7 +180,7 @@ def _run(setup: _Setup, progress: bool) -> Run:
         trained = deepcopy(network) if _divides(setup) else network
         module = DepthDynamicTraining(trained, setup.objective, data, config, observers, setup.partner)
         with together():
-            checkpoint = directory.fitting_checkpoint(module.state_dict()) if config.resume is not None else None
+            checkpoint = _checkpoint(directory, config, module, processes)
         module.train()  # also a network that was given in evaluation mode, as `ddnn.load` gives it
         meanwhile.enter_context(_memory_format(module, config.channels_last))
         if config.sync_norm and processes.count > 1:
@@ -198,8 +188,8 @@ def _run(setup: _Setup, progress: bool) -> Run:
         trainer = _trainer(setup, directory, progress)
         trainer.fit(module, ckpt_path=checkpoint, weights_only=True)
         meanwhile.close()
-        if trained is not network:
-            fill(network, gather(trained))
+        if module.result is not network:
+            fill(network, gather(module.result))
         _calibrate(network.to(device), never_drawn(network.names, setup.objective.draw), data.training(device))
         seconds = time.perf_counter() - began
         network.eval()
@@ -217,6 +207,7 @@ def _refuse_what_cannot_be(setup: _Setup) -> None:
             raise DDNNError(f"loss_weights names {name!r}, which is no net here; {near(name, network.names)}")
     if config.activation_checkpointing:
         network.check_recompute()
+    setup.directory.check_room(_bytes_needed(setup))
     data.training(torch.device("cpu"), shard=processes.shard, parts=config.accumulate)
     data.test(torch.device("cpu"))
     held = data.validation(torch.device("cpu"), shard=processes.shard)
@@ -224,25 +215,39 @@ def _refuse_what_cannot_be(setup: _Setup) -> None:
         raise DDNNError(f"there are fewer validation images than processes, {processes.count}; give --validation 0")
 
 
+def _bytes_needed(setup: _Setup) -> int:
+    """Of the disk, about: one checkpoint more than are kept, and the network."""
+    config, tensors = setup.config, setup.network.tensors().values()
+    network = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+    copies = 1 + (2 if config.optimizer == "adamw" else config.momentum > 0)
+    copies += (config.ema is not None) + (setup.objective.teacher_decay is not None)
+    copies *= 1 if setup.partner is None else 2
+    return network * (copies * (config.keep_checkpoints + 1) + 1)
+
+
 @contextmanager
 def _ending_well(directory: RunDirectory, before: frozenset[Path] | None, first: bool) -> Iterator[None]:
     """Where a run breaks off, say how it goes on; the first process removes what it has left if there is nothing to go
     on from."""
-    on_interrupt = signal.getsignal(signal.SIGINT)
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     except BaseException as error:
         interrupted = isinstance(error.__context__ if isinstance(error, SystemExit) else error, KeyboardInterrupt)
-        if not first and (interrupted or isinstance(error, NonFiniteLossError)):  # as in all processes
-            leave_it_to_another(130 if interrupted else 1)
+        if not first and (interrupted or isinstance(error, NonFiniteLossError | Terminated)):  # as in all processes
+            leave_it_to_another(130 if interrupted else getattr(error, "status", 1))
         if is_lost_connection(error):
             time.sleep(SECONDS_TO_SPEAK)  # whoever knows more may say it first, and the launcher end this one
             raise DDNNError(f"another process has ended; go on with: ddnn train --resume {directory.path}") from None
         left = directory.tidy(before) if first else ""
+        hint = f"; go on with: ddnn train --resume {directory.path}" if directory.last_checkpoint.exists() else ""
         if isinstance(error, NonFiniteLossError):
             raise NonFiniteLossError(f"{error}; {left}") from None
+        if isinstance(error, Terminated):
+            raise Terminated(f"{error if hint else 'ended by SIGTERM'}; {left}{hint}") from None
+        if isinstance(error, OSError):
+            raise DDNNError(f"{error.strerror or error}; {left}{hint}") from None
         if interrupted:
-            hint = f"; go on with: ddnn train --resume {directory.path}" if directory.last_checkpoint.exists() else ""
             raise KeyboardInterrupt(f"interrupted; {left}{hint}") from None
         if "more than 1 value per channel" in str(error):
             raise DDNNError("batch norm has one value per channel; use a larger --batch_size or --image_size") from None
@@ -250,8 +255,10 @@ def _ending_well(directory: RunDirectory, before: frozenset[Path] | None, first:
             raise DDNNError("--compile needs a C++ compiler, such as g++; install one or leave --compile out") from None
         raise
     finally:  # `Interruptible` has put itself before it, and Lightning, when interrupted, has switched it off
-        if on_interrupt is not None and threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGINT, on_interrupt)
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in handlers.items():
+                if handler is not None:
+                    signal.signal(number, handler)
 
 
 @contextmanager
@@ -325,9 +332,7 @@ def _calibrate(network: DepthDynamicNetwork, untrained: tuple[str, ...], batches
 
 def _trainer(setup: _Setup, directory: RunDirectory, progress: bool) -> Trainer:
     config, processes = setup.config, setup.processes
-    checkpoint = ModelCheckpoint(
-        directory.checkpoints, filename="last", save_on_train_epoch_end=True, enable_version_counter=False
-    )
+    termination = Termination()
     bar = shows_bar(progress) and processes.first
     return Trainer(
         accelerator="gpu" if setup.device.type == "cuda" else setup.device.type,
@@ -341,14 +346,37 @@ def _trainer(setup: _Setup, directory: RunDirectory, progress: bool) -> Trainer:
         accumulate_grad_batches=config.accumulate,
         gradient_clip_val=config.clip,
         logger=TensorBoardLogger(directory.path, name="", version="tensorboard"),
-        plugins=[WholeCheckpoints(), processes.environment],
-        callbacks=[checkpoint, Interruptible(), *progress_bars(bar)],
+        plugins=[WholeCheckpoints(config.keep_checkpoints), processes.environment],
+        callbacks=[
+            Checkpoints(directory, config, termination),
+            Interruptible(termination),
+            *progress_bars(bar),
+        ],
         enable_progress_bar=bar,
         enable_model_summary=False,
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
         default_root_dir=directory.path,
     )
+
+
+def _checkpoint(
+    directory: RunDirectory, config: TrainConfig, module: DepthDynamicTraining, processes: Processes
+) -> Path | None:
+    """What to go on from; None for a new run, or one that had come to no checkpoint."""
+    if config.resume is None:
+        return None
+    path = directory.good_checkpoint()
+    if path is None:
+        return None
+    before = directory.read_checkpoint(path, module.state_dict()).get(PROCESSES, 1)
+    if before != processes.count and processes.first:
+        print(
+            f"ddnn: going on with {processes.count} process{'es' * (processes.count > 1)} instead of {before}: the "
+            "result is as good as it would have been, but not the same number for number",
+            file=sys.stderr,
+        )
+    return path
 
 
 def _divides(setup: _Setup) -> bool:

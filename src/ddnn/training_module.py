@@ -1,7 +1,7 @@
 """What Lightning is told about training a network: the steps, what is logged, and how randomness follows from the seed.
 
-All randomness of an epoch follows from the seed and the epoch's number, so that a run that was cut short and resumed
-from its last whole epoch ends as if it had not been.
+All randomness of an epoch follows from the seed and the epoch's number, and where a run is saved within an epoch, what
+has come of it so far is saved too. So a run that was cut short and resumed ends as if it had not been.
 """
 
 import time
@@ -19,6 +19,7 @@ from ddnn.averaged_teacher import AveragedTeacher
 from ddnn.config import TrainConfig
 from ddnn.data import Data
 from ddnn.data.order import derive_seed
+from ddnn.epoch_state import EpochState
 from ddnn.errors import DDNNError
 from ddnn.modes import in_mode
 from ddnn.network import DepthDynamicNetwork
@@ -29,8 +30,11 @@ from ddnn.progress import EpochObserver
 from ddnn.sharded import shard, shard_model
 from ddnn.subnet_draw import draw_nets, never_drawn
 from ddnn.training_step import TrainingStep
+from ddnn.weight_average import WeightAverage
 
 _PROCESS_STREAM = 4  # sets the seeds of dropout and the like apart, for all processes but the first
+PROCESSES = "ddnn_processes"
+"""Where a checkpoint has how many processes wrote it."""
 FINITE_CHECK_STEPS = 50  # reading a number from a GPU waits for it, so the loss is looked at only so often
 
 
@@ -74,6 +78,7 @@ class DepthDynamicTraining(LightningModule):
         self._draw: Draw = objective.draw
         decay = objective.teacher_decay
         self.teacher = None if decay is None else AveragedTeacher(network, decay)
+        self.average = None if config.ema is None else WeightAverage(network, config.ema)
         self._step = TrainingStep(
             network, objective, config.compile, config.activation_checkpointing, partner, self.teacher
         )
@@ -82,6 +87,7 @@ class DepthDynamicTraining(LightningModule):
         self._batches: Any = None
         self._last_images: Tensor | None = None
         self._began = 0.0
+        self._unfinished: EpochState | None = None
         self._divided = False
 
     def configure_model(self) -> None:
@@ -119,6 +125,35 @@ class DepthDynamicTraining(LightningModule):
         steps = max(1, int(self.trainer.estimated_stepping_batches) // self.config.epochs)
         return [optimizer], [{"scheduler": LambdaLR(optimizer, schedule(self.config, steps)), "interval": "step"}]
 
+    @property
+    def result(self) -> DepthDynamicNetwork:
+        """What is scored and saved: the network, or the running average of its weights."""
+        return self.network if self.average is None else self.average.network
+
+    def on_train_start(self) -> None:
+        """Go on in the middle of an epoch, if the run was saved there."""
+        unfinished, self._unfinished = self._unfinished, None
+        if unfinished is None:
+            return
+        self._batches.set_epoch(self.current_epoch, unfinished.batches)
+        self._totals = {name: value.to(self.device) for name, value in unfinished.totals.items()}
+        self._steps_with = Counter(unfinished.steps_with)
+        self._began = time.perf_counter() - unfinished.seconds
+        unfinished.restore_random_states(derive_seed(self.config.seed, self.current_epoch, unfinished.batches))
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add how far the epoch is, unless it is whole."""
+        batches = self.trainer.fit_loop.epoch_loop.batch_progress.current.ready
+        checkpoint[PROCESSES] = self.trainer.world_size
+        if batches < self.trainer.num_training_batches:
+            seconds = time.perf_counter() - self._began
+            checkpoint[EpochState.KEY] = EpochState.of(batches, seconds, self._totals, self._steps_with).to_dict()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Remember how far the epoch was."""
+        if EpochState.KEY in checkpoint:
+            self._unfinished = EpochState(**checkpoint[EpochState.KEY])
+
     def on_train_epoch_start(self) -> None:
         """Make all randomness of the epoch follow from the seed and its number, and the process's where each is to
         draw on its own."""
@@ -134,8 +169,8 @@ class DepthDynamicTraining(LightningModule):
         images, labels = batch
         self._last_images = images
         step, part = divmod(batch_index, self.config.accumulate)
-        if self.teacher is not None and part == 0:
-            self.teacher.update(self.network, self.global_step)
+        if part == 0:
+            self._update_averages()
         count, seed = self.config.subnets_per_step, self.config.seed
         names = draw_nets(self.network.names, count, seed, self.current_epoch, step, self._draw)
         done = step * self.config.accumulate / int(self.trainer.num_training_batches)
@@ -159,6 +194,13 @@ class DepthDynamicTraining(LightningModule):
             for name, value in totals.items()
         }
 
+    def _update_averages(self) -> None:
+        """Take in the weights that the last step has made."""
+        if self.teacher is not None:
+            self.teacher.update(self.network, self.global_step)
+        if self.average is not None:
+            self.average.update(self.network, self.global_step)
+
     def average_statistics(self) -> None:
         """Set running statistics to their means over all processes, each of which has seen other images. They are
         linear in what was seen, so that it does not matter when and how often that is done."""
@@ -166,12 +208,18 @@ class DepthDynamicTraining(LightningModule):
 
     def on_validation_start(self) -> None:
         """Score what will be saved."""
+        self._finish_averages()
+
+    def _finish_averages(self) -> None:
+        """After the last step of an epoch: all processes the same statistics, and the running average whole."""
         self.average_statistics()
+        if self.average is not None:
+            self.average.update(self.network, self.global_step)
 
     def on_train_epoch_end(self) -> None:
         """Log the epoch's means; runs after validation and before the checkpoint is written."""
         self._refuse_non_finite("loss", self._totals)
-        self.average_statistics()
+        self._finish_averages()
         self._check_network()
         seconds = time.perf_counter() - self._began
         means = self._means()
@@ -189,7 +237,7 @@ class DepthDynamicTraining(LightningModule):
     def validation_step(self, batch: tuple[Tensor, Tensor], _batch_index: int) -> None:
         """Count what each net gets right."""
         images, labels = batch
-        for name, output in self.network.forward_all(images, self.trained).items():
+        for name, output in self.result.forward_all(images, self.trained).items():
             self._accuracy(name).update(output.logits, labels)
 
     def on_validation_epoch_end(self) -> None:

@@ -91,6 +91,11 @@ class TrainConfig(DataConfig):
         seed: of the initial weights, the order and the augmentation of the images.
         output: the run directory, which must not exist; None makes one under runs/.
         resume: a run directory to go on with, with its own configuration.
+        ema: decay of a running average of all weights and statistics, such as 0.9998, which is then what is scored and
+            saved; None keeps the last step's weights.
+        checkpoint_minutes: save within an epoch, too, every so many minutes.
+        checkpoint_steps: save within an epoch every so many steps, besides.
+        keep_checkpoints: how many checkpoints stay, the newest ones.
         device: where to train; auto takes CUDA or MPS if there is one.
         precision: Lightning's name of the number format.
         compile: compile the joint step (all nets and the objective, forward and backward) with torch.compile, once
@@ -131,6 +136,10 @@ class TrainConfig(DataConfig):
     seed: int = 0
     output: str | None = None
     resume: str | None = None
+    ema: float | None = None
+    checkpoint_minutes: float = 10.0
+    checkpoint_steps: int | None = None
+    keep_checkpoints: int = 2
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     precision: Literal["32-true", "16-mixed", "bf16-mixed"] = "32-true"
     compile: bool | Literal["reduce-overhead", "max-autotune"] = False
@@ -177,6 +186,13 @@ class TrainConfig(DataConfig):
             "compile and sync_norm exclude each other: what processes tell each other in the middle of a step cannot "
             "be compiled; leave one of the two out",
         )
+        check(self.ema is None or 0 < self.ema < 1, f"ema must be a decay in (0, 1), not {self.ema}")
+        check(self.checkpoint_minutes > 0, f"checkpoint_minutes must be above 0, not {self.checkpoint_minutes}")
+        check(
+            self.checkpoint_steps is None or self.checkpoint_steps >= 1,
+            f"checkpoint_steps must be at least 1, not {self.checkpoint_steps}",
+        )
+        check(1 <= self.keep_checkpoints <= 100, f"keep_checkpoints must be 1 to 100, not {self.keep_checkpoints}")
         self._check_sharding()
         self._check_objective()
         taken = sorted({"full", "subnets", "num_classes", "in_channels", "weights"} & set(self.model_options))
@@ -199,7 +215,7 @@ class TrainConfig(DataConfig):
     def _check_sharding(self) -> None:
         """FSDP keeps a block's weights until all nets have run it, so they have to run, all of them."""
         options = ("compile", "activation_checkpointing", "channels_last", "subnets_per_step")
-        wrong = [name for name in options if getattr(self, name)]
+        wrong = [name for name in (*options, "ema") if getattr(self, name)]
         wrong += [f"objective {self.objective}"] if self.objective not in ("ekd", "joint", "inplace") else []
         check(
             self.strategy == "ddp" or not wrong,

@@ -1,0 +1,85 @@
+"""When a run saves what it needs to go on, and that what is saved is whole.
+
+Checkpoints are written at the end of each epoch and every so many minutes within one, aside, then moved into place; the
+newest ones stay. On SIGTERM, with which clusters take machines away, one more is written and the run ends.
+"""
+
+import time
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.plugins.io import TorchCheckpointIO
+
+from ddnn.config import TrainConfig
+from ddnn.interrupts import Terminated, Termination
+from ddnn.processes import any_process
+from ddnn.run_directory import RunDirectory
+from ddnn.storage import write_checkpoint
+
+STEPS_BETWEEN_QUESTIONS = 10
+"""Several processes ask each other only so often whether one of them is to save or to end."""
+
+
+class Checkpoints(Checkpoint):
+    """Saves a run, and ends it when it is told to.
+
+    Args:
+        directory: of the run.
+        config: how often, and how many are kept.
+        termination: whether the run was told to end.
+    """
+
+    def __init__(self, directory: RunDirectory, config: TrainConfig, termination: Termination) -> None:
+        self._directory, self._config, self._termination = directory, config, termination
+        self._saved_at = time.monotonic()
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any, **__: Any) -> None:
+        """Save in the middle of an epoch, where it is time; never between the parts of one step."""
+        batches = trainer.fit_loop.epoch_loop.batch_progress.current.ready
+        step, part = divmod(batches, self._config.accumulate)
+        if part or batches >= trainer.num_training_batches:
+            return
+        every = 1 if trainer.world_size == 1 else STEPS_BETWEEN_QUESTIONS
+        due = self._config.checkpoint_steps is not None and step % self._config.checkpoint_steps == 0
+        asked = step % every == 0
+        ends = asked and any_process(self._termination.asked)
+        if due or ends or (asked and any_process(self._late)):
+            self._save(trainer)
+        if ends:
+            raise Terminated("ended by SIGTERM after a whole step, which is saved")
+
+    def on_validation_batch_end(self, trainer: Trainer, *_: Any, **__: Any) -> None:
+        """Validation is not worth waiting for; one process need not ask others."""
+        if trainer.world_size == 1 and self._termination.asked:
+            raise Terminated("ended by SIGTERM during validation")
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save a whole epoch, after its metrics."""
+        self._save(trainer)
+        if any_process(self._termination.asked) and trainer.current_epoch + 1 < self._config.epochs:
+            raise Terminated("ended by SIGTERM after a whole epoch, which is saved")
+
+    @property
+    def _late(self) -> bool:
+        return time.monotonic() - self._saved_at > 60 * self._config.checkpoint_minutes
+
+    def _save(self, trainer: Trainer) -> None:
+        trainer.save_checkpoint(self._directory.last_checkpoint)
+        self._saved_at = time.monotonic()
+
+
+class WholeCheckpoints(TorchCheckpointIO):
+    """Never leaves half a checkpoint, and keeps the ones before.
+
+    Args:
+        keep: how many there are at most.
+    """
+
+    def __init__(self, keep: int) -> None:
+        self._keep = keep
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        """See `lightning.fabric.plugins.io.TorchCheckpointIO`."""
+        write_checkpoint(Path(path), checkpoint, self._keep)

@@ -1,0 +1,59 @@
+"""The running average of all nets' weights and statistics, which is what a run scores and saves where `ema` is set.
+
+Late in training the average is better than any one step's weights; at a low learning rate it makes little difference.
+"""
+
+from copy import deepcopy
+
+import torch
+from torch import Tensor, nn
+
+from ddnn.network import DepthDynamicNetwork
+
+
+def warm_decay(decay: float, steps: int) -> float:
+    """The decay after so many steps: less at the beginning, so that random initial weights are soon forgotten.
+
+    >>> [round(warm_decay(0.99, steps), 2) for steps in (0, 10, 1000)]
+    [0.1, 0.55, 0.99]
+    """
+    return min(decay, (1 + steps) / (10 + steps))
+
+
+class WeightAverage(nn.Module):
+    """An exponential moving average of a network (Polyak and Juditsky, 1992; as in EfficientNet, arXiv 1905.11946).
+
+    Weights that nets share are shared in the average, too, and running statistics, a sub-net's own past the common
+    prefix, are averaged like weights.
+
+    Args:
+        network: what is averaged; the average starts as a copy.
+        decay: share of the old average that a step keeps; less at the beginning, see `warm_decay`.
+    """
+
+    steps: Tensor
+
+    def __init__(self, network: DepthDynamicNetwork, decay: float) -> None:
+        super().__init__()
+        self.network = deepcopy(network).requires_grad_(False).eval()
+        self.decay = decay
+        self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
+
+    def train(self, mode: bool = True) -> "WeightAverage":
+        """Stay in evaluation mode."""
+        del mode
+        return super().train(False)
+
+    @torch.no_grad()
+    def update(self, network: DepthDynamicNetwork, steps: int) -> None:
+        """Take in the weights that the network has after so many steps, once."""
+        if steps <= int(self.steps):
+            return
+        self.steps.fill_(steps)
+        pairs = list(zip(self.network.tensors().values(), network.tensors().values(), strict=True))
+        smooth = [(own, new) for own, new in pairs if own.is_floating_point()]
+        averaged, current = [own for own, _ in smooth], [new for _, new in smooth]
+        torch._foreach_lerp_(averaged, current, 1 - warm_decay(self.decay, steps))  # pyright: ignore[reportPrivateImportUsage]
+        for own, new in pairs:
+            if not own.is_floating_point():
+                own.copy_(new)
