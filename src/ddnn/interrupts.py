@@ -51,19 +51,21 @@ class Interruptible(Callback):
         self._termination = termination
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Note Ctrl-C from now on, besides what happens anyway, and SIGTERM instead of what Lightning does, which is to
-        have processes talk to each other in the middle of whatever they do."""
+        """Note from now on that Ctrl-C was pressed, besides what happens anyway."""
         handle: Any = signal.getsignal(signal.SIGINT)
 
         def note(number: int, frame: Any) -> None:
             self._pressed = True
             handle(number, frame)
 
-        if threading.current_thread() is not threading.main_thread():
-            return
-        if callable(handle):
+        if callable(handle) and threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGINT, note)
-        signal.signal(signal.SIGTERM, self._termination.note)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Note SIGTERM from now on, in place of Lightning's handler, which has the processes talk to each other in the
+        middle of whatever they do and can wait for ever."""
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, self._termination.note)
 
     def on_train_batch_end(self, *_: Any, **__: Any) -> None:
         """Stop where the interrupt did not."""

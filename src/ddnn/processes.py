@@ -21,7 +21,7 @@ from torch import Tensor, distributed
 
 from ddnn.errors import DDNNError
 
-SECONDS_TO_SPEAK = 10
+SECONDS_TO_SPEAK = 5
 """A launcher ends all processes once one has ended: the one that has something to say is to be the first."""
 
 

@@ -1,9 +1,11 @@
 """A run that is killed and resumed ends as if nothing had happened, and one that cannot go on says so."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
@@ -148,15 +150,14 @@ def test_a_checkpoint_that_does_not_fit_is_refused(tmp_path: Path, capfd: pytest
 
 def test_checkpoints_are_put_in_place_whole(tmp_path: Path) -> None:
     path = tmp_path / "run"
-    train(TrainConfig(epochs=2, train_images=200, output=str(path)), progress=False)
-    assert [file.name for file in (path / "checkpoints").iterdir()] == ["last.ckpt"]
+    train(TrainConfig(epochs=3, train_images=200, checkpoint_steps=1, output=str(path)), progress=False)
+    assert sorted(file.name for file in (path / "checkpoints").iterdir()) == ["last-1.ckpt", "last.ckpt"]
 
 
-def test_resume_takes_no_other_key_and_needs_a_checkpoint(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_resume_takes_no_other_key_and_needs_a_run(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     missing = refused(run(capfd, "train", "--resume", tmp_path / "nowhere"))
     assert "is no run directory" in missing
     RunDirectory(tmp_path / "run").create(TrainConfig())
-    assert "no checkpoint to go on from" in refused(run(capfd, "train", "--resume", tmp_path / "run"))
     assert "give no other key" in refused(run(capfd, "train", "--resume", tmp_path / "run", "--epochs", 3))
 
 
@@ -169,10 +170,73 @@ def test_a_finished_run_resumes_to_itself(tmp_path: Path) -> None:
     assert all(torch.equal(before[name], after[name]) for name in before)
 
 
-def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "run"
-    train(TrainConfig(epochs=1, train_images=200, output=str(path)), progress=False)
+def test_a_run_that_came_to_no_checkpoint_begins_again(tmp_path: Path) -> None:
+    config = TrainConfig(epochs=1, train_images=200)
+    RunDirectory(tmp_path / "begun").create(config)
+    train(TrainConfig(resume=str(tmp_path / "begun")), progress=False)
+    train(replace(config, output=str(tmp_path / "whole")), progress=False)
+    begun, whole = (load_file(tmp_path / name / "network" / "model.safetensors") for name in ("begun", "whole"))
+    assert all(torch.equal(begun[name], whole[name]) for name in whole)
+
+
+def test_where_the_last_checkpoint_is_damaged_the_one_before_is_taken_and_that_is_said(tmp_path: Path) -> None:
+    config = TrainConfig(epochs=2, train_images=200, full="resnet14", subnets="resnet8")
+    path, whole = tmp_path / "run", tmp_path / "whole"
+    train(replace(config, output=str(path)), progress=False)
+    shutil.copytree(path, whole)
     checkpoint = path / "checkpoints" / "last.ckpt"
-    checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
-    with pytest.raises(DDNNError, match=r"last\.ckpt is damaged"):
+    content = bytearray(checkpoint.read_bytes())
+    content[len(content) // 2] ^= 4
+    checkpoint.write_bytes(content)
+    with pytest.warns(UserWarning, match=r"last\.ckpt is damaged; going on from the one before, last-1\.ckpt"):
         train(TrainConfig(resume=str(path)), progress=False)
+    after, expected = (load_file(folder / "network" / "model.safetensors") for folder in (path, whole))
+    assert all(torch.equal(after[name], expected[name]) for name in expected)
+
+
+def test_damaged_checkpoints_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    train(TrainConfig(epochs=2, train_images=200, output=str(path)), progress=False)
+    for checkpoint in (path / "checkpoints").iterdir():
+        checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
+    with pytest.raises(DDNNError, match=r"last\.ckpt and last-1\.ckpt is damaged"):
+        train(TrainConfig(resume=str(path)), progress=False)
+
+
+def test_sigterm_saves_the_step_and_ends_and_the_run_goes_on_to_the_same_weights(tmp_path: Path) -> None:
+    options = ["--epochs", "3", "--train_images", "600", "--ema", "0.9", "--subnets", "resnet8", "--full", "resnet14"]
+    path, whole = tmp_path / "cut", tmp_path / "whole"
+    process = start(path, *options, "--output", str(path))
+    wait_for_epoch(process, 1)
+    process.terminate()
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 143
+    (message,) = [line for line in errors.splitlines() if line.startswith("ddnn: error: ended by SIGTERM")]
+    assert message.endswith(f"go on with: ddnn train --resume {path}")
+    assert "Traceback" not in errors
+    assert start(path, "--resume", str(path)).wait(timeout=120) == 0
+    assert start(whole, *options, "--output", str(whole)).wait(timeout=120) == 0
+    cut, uncut = (load_file(folder / "network" / "model.safetensors") for folder in (path, whole))
+    assert all(torch.equal(cut[name], uncut[name]) for name in uncut)
+
+
+def test_a_second_sigterm_ends_the_process_at_once() -> None:
+    script = "import os, signal\nfrom ddnn.interrupts import Termination\nnote = Termination().note\n"
+    script += "signal.signal(signal.SIGTERM, note); os.kill(os.getpid(), 15); print('on', flush=True)\n"
+    script += "os.kill(os.getpid(), 15); print('still on', flush=True)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (143, "on\n")
+
+
+def test_too_little_room_or_no_permission_is_found_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    usage = shutil.disk_usage(tmp_path)._replace(free=1_000_000)
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "disk_usage", lambda _: usage)
+        message = refused(run(capfd, "train", "--output", tmp_path / "run"))
+    assert "has 1 MB left, and the run needs about" in message
+    with monkeypatch.context() as patch:
+        patch.setattr("os.access", lambda *_: False)
+        assert "cannot be written to" in refused(run(capfd, "train", "--output", tmp_path / "run"))
+    assert not (tmp_path / "run").exists()

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import pytest
 import torch
@@ -92,3 +93,38 @@ def test_a_checkpoint_is_whole_or_the_old_one(tmp_path: Path) -> None:
     with pytest.raises(Exception, match="pickle"):
         storage.write_checkpoint(path, {"epoch": 2, "code": lambda: None})
     assert torch.load(path) == {"epoch": 1}
+    assert [file.name for file in path.parent.iterdir()] == ["last.ckpt"]
+
+
+def test_old_checkpoints_are_thinned(tmp_path: Path) -> None:
+    path = tmp_path / "last.ckpt"
+    for epoch in range(6):
+        storage.write_checkpoint(path, {"epoch": epoch}, keep=3)
+    there = [file for file in storage.checkpoint_files(path) if file.exists()]
+    assert [torch.load(file)["epoch"] for file in there] == [5, 4, 3]
+    storage.write_checkpoint(path, {"epoch": 6}, keep=1)
+    assert [file.name for file in tmp_path.iterdir()] == ["last.ckpt"]
+
+
+def test_a_checkpoint_that_differs_in_one_bit_or_is_cut_short_is_not_whole(tmp_path: Path) -> None:
+    path = tmp_path / "last.ckpt"
+    storage.write_checkpoint(path, {"weights": torch.arange(4.0)})
+    content = path.read_bytes()
+    assert storage.is_whole_checkpoint(path)
+    assert ZipFile(path).testzip() is None
+    for place in range(len(content)):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 1 << place % 8]) + content[place + 1 :])
+        assert not storage.is_whole_checkpoint(path), place
+    for length in range(0, len(content), 7):
+        path.write_bytes(content[:length])
+        assert not storage.is_whole_checkpoint(path), length
+
+
+def test_a_checkpoint_of_an_older_version_has_no_seal_and_is_whole_if_its_archive_is(tmp_path: Path) -> None:
+    path = tmp_path / "last.ckpt"
+    torch.save({"weights": torch.arange(400.0)}, path)
+    assert storage.is_whole_checkpoint(path)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    assert not storage.is_whole_checkpoint(path)

@@ -1,0 +1,37 @@
+import torch
+
+import ddnn
+from ddnn.weight_average import WeightAverage, warm_decay
+
+
+def test_it_is_the_recursion_written_out_for_weights_and_for_each_net_s_statistics() -> None:
+    torch.manual_seed(0)
+    net = ddnn.build("resnet14", subnets=["resnet8"], num_classes=3).train()
+    average = WeightAverage(net, 0.5)
+    expected = {name: tensor.detach().clone().double() for name, tensor in net.tensors().items()}
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    for step in range(1, 6):
+        outputs = net.forward_all(torch.randn(4, 3, 16, 16))
+        sum(output.logits.square().mean() for output in outputs.values()).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        average.update(net, step)
+        average.update(net, step)  # once is enough
+        decay = min(0.5, (1 + step) / (10 + step))
+        for name, tensor in net.tensors().items():
+            new = tensor.detach().double()
+            expected[name] = decay * expected[name] + (1 - decay) * new if tensor.is_floating_point() else new
+    found = average.network.tensors()
+    assert found.keys() == expected.keys()
+    assert {"resnet8/norm1.running_mean", "norm1.running_mean"} & found.keys() or "bn1.running_mean" in found
+    for name, tensor in found.items():
+        torch.testing.assert_close(tensor.double(), expected[name], rtol=1e-5, atol=1e-6)
+
+
+def test_what_is_shared_stays_shared_and_nothing_is_trained() -> None:
+    net = ddnn.build("resnet14", subnets=["resnet8"], num_classes=3)
+    average = WeightAverage(net, 0.9).train()
+    assert not average.network["resnet8"].training
+    assert not any(parameter.requires_grad for parameter in average.parameters())
+    assert len(list(average.network.parameters())) == len(list(net.parameters()))
+    assert warm_decay(0.9, 10**6) == 0.9
