@@ -21,17 +21,14 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy, Strategy
 from torch import nn
 
-from ddnn.building import build, fill
+from ddnn.building import fill
 from ddnn.calibration import calibrate
 from ddnn.checkpoints import Checkpoints, WholeCheckpoints
 from ddnn.config import TrainConfig
-from ddnn.data import Data, Loader, open_data
-from ddnn.data.order import derive_seed
-from ddnn.devices import pick_device
-from ddnn.errors import DDNNError, near
+from ddnn.data import Data, Loader
+from ddnn.errors import DDNNError
 from ddnn.interrupts import Interruptible, Terminated, Termination
 from ddnn.network import DepthDynamicNetwork
-from ddnn.objectives import Objective, make_objective
 from ddnn.processes import (
     SECONDS_TO_SPEAK,
     Processes,
@@ -48,8 +45,7 @@ from ddnn.sharded import gather
 from ddnn.subnet_draw import draws_all, never_drawn
 from ddnn.synchronised_norms import synchronised
 from ddnn.training_module import PROCESSES, DepthDynamicTraining, NonFiniteLossError
-
-_PARTNER_STREAM = 3  # sets the seed of a partner's initial weights apart from all others
+from ddnn.training_setup import Setup, prepare
 
 
 @dataclass(frozen=True)
@@ -104,66 +100,11 @@ def train(
     processes = find_processes()
     join(processes)
     with together():
-        setup = _prepare(config, network, data, processes)
+        setup = prepare(config, network, data, processes)
     return _run(setup, progress)
 
 
-@dataclass(frozen=True)
-class _Setup:
-    """Everything that a run needs, checked, before it has written anything."""
-
-    config: TrainConfig
-    directory: RunDirectory
-    data: Data
-    objective: Objective
-    network: DepthDynamicNetwork
-    partner: DepthDynamicNetwork | None
-    device: torch.device
-    processes: Processes
-
-
-def _device(config: TrainConfig, processes: Processes) -> torch.device:
-    """What this process trains on."""
-    asked = config.devices
-    if asked is not None and asked != processes.local_count:
-        raise DDNNError(
-            f"devices is {asked}, and {processes.local_count} processes were started here; start as many as there are "
-            f"devices: ddnn train --devices {asked}, or torchrun --nproc-per-node {asked} -m ddnn train"
-        )
-    device = pick_device(config.device)
-    if processes.local_count == 1 or device.type == "cpu":
-        return device
-    if device.type != "cuda" or torch.cuda.device_count() < processes.local_count:
-        there = torch.cuda.device_count() if device.type == "cuda" else 1
-        raise DDNNError(
-            f"{processes.local_count} processes need as many {device.type} devices, and there are {there} here; start "
-            "fewer, or give --device cpu"
-        )
-    torch.cuda.set_device(processes.local_rank)
-    return torch.device("cuda", processes.local_rank)
-
-
-def _prepare(
-    config: TrainConfig,
-    network: DepthDynamicNetwork | None,
-    data: Data | None,
-    processes: Processes,
-) -> _Setup:
-    directory = RunDirectory.claim(config) if config.resume is None else RunDirectory(Path(config.resume))
-    if config.resume is not None:
-        config = directory.resumed(config)
-    device = _device(config, processes)
-    if config.precision == "16-mixed" and device.type != "cuda":
-        raise DDNNError(f"precision 16-mixed needs CUDA, and the device is {device.type}; use bf16-mixed or 32-true")
-    data = open_data(config, config.seed) if data is None else data
-    objective = make_objective(config)
-    network, partner = _networks(config, data, network, objective.has_partner)
-    setup = _Setup(config, directory, data, objective, network, partner, device, processes)
-    _refuse_what_cannot_be(setup)
-    return setup
-
-
-def _run(setup: _Setup, progress: bool) -> Run:
+def _run(setup: Setup, progress: bool) -> Run:
     config, network, data, device, processes = (
         setup.config, setup.network, setup.data, setup.device, setup.processes,
     )  # fmt: skip
@@ -177,7 +118,7 @@ def _run(setup: _Setup, progress: bool) -> Run:
     began = time.perf_counter()
     with _ending_well(directory, before, processes.first), ExitStack() as meanwhile:
         observers = [directory.append_metrics, *epoch_observers(config, progress)]
-        trained = deepcopy(network) if _divides(setup) else network
+        trained = deepcopy(network) if setup.divides else network
         module = DepthDynamicTraining(trained, setup.objective, data, config, observers, setup.partner)
         with together():
             checkpoint = _checkpoint(directory, config, module, processes)
@@ -197,32 +138,6 @@ def _run(setup: _Setup, progress: bool) -> Run:
             if processes.first:
                 network.save(directory.network)
     return Run(network, data, directory, config, seconds, device, processes)
-
-
-def _refuse_what_cannot_be(setup: _Setup) -> None:
-    """Raise a DDNNError for what only the network and the data can tell, before anything is written."""
-    config, network, data, processes = setup.config, setup.network, setup.data, setup.processes
-    for name in config.loss_weights or {}:
-        if name not in network:
-            raise DDNNError(f"loss_weights names {name!r}, which is no net here; {near(name, network.names)}")
-    if config.activation_checkpointing:
-        network.check_recompute()
-    setup.directory.check_room(_bytes_needed(setup))
-    data.training(torch.device("cpu"), shard=processes.shard, parts=config.accumulate)
-    data.test(torch.device("cpu"))
-    held = data.validation(torch.device("cpu"), shard=processes.shard)
-    if held is not None and len(held) == 0:
-        raise DDNNError(f"there are fewer validation images than processes, {processes.count}; give --validation 0")
-
-
-def _bytes_needed(setup: _Setup) -> int:
-    """Of the disk, about: one checkpoint more than are kept, and the network."""
-    config, tensors = setup.config, setup.network.tensors().values()
-    network = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
-    copies = 1 + (2 if config.optimizer == "adamw" else config.momentum > 0)
-    copies += (config.ema is not None) + (setup.objective.teacher_decay is not None)
-    copies *= 1 if setup.partner is None else 2
-    return network * (copies * (config.keep_checkpoints + 1) + 1)
 
 
 @contextmanager
@@ -272,57 +187,6 @@ def _memory_format(module: nn.Module, channels_last: bool) -> Iterator[None]:
         module.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
 
 
-def make_network(config: TrainConfig, data: Data) -> DepthDynamicNetwork:
-    """The network of a configuration, for the classes and channels of the data."""
-    return _fresh(config, data, config.seed)
-
-
-def _networks(
-    config: TrainConfig, data: Data, given: DepthDynamicNetwork | None, has_partner: bool
-) -> tuple[DepthDynamicNetwork, DepthDynamicNetwork | None]:
-    """What is trained, and its partner, for objectives that have one."""
-    partner = None
-    if has_partner:
-        if given is not None:
-            raise DDNNError(f"objective {config.objective} makes its two networks itself; leave network out")
-        partner = _fresh(config, data, derive_seed(config.seed, _PARTNER_STREAM))
-    if given is None:
-        return make_network(config, data), partner
-    if (given.num_classes, given.in_channels) != (data.spec.num_classes, data.spec.channels):
-        raise DDNNError(
-            f"the network has {given.num_classes} classes and {given.in_channels} channels, and {config.data} "
-            f"{data.spec.num_classes} and {data.spec.channels}; give a network for this data"
-        )
-    given.data_spec = data.spec
-    return given, partner
-
-
-def _fresh(config: TrainConfig, data: Data, seed: int) -> DepthDynamicNetwork:
-    torch.manual_seed(seed)
-    network = build(
-        config.full,
-        config.subnet_depths,
-        num_classes=data.spec.num_classes,
-        in_channels=data.spec.channels,
-        weights=config.weights,
-        private_norms=_private_norms(config),
-        **config.model_options,
-    )
-    network.data_spec = data.spec
-    return network
-
-
-def _private_norms(config: TrainConfig) -> bool | list[str]:
-    """Which sub-nets have norm weights of their own."""
-    if config.private_norms is not None:
-        return config.private_norms
-    if not make_objective(config).private_norms:
-        return False
-    with torch.device("meta"):
-        names = build(config.full, config.subnet_depths, num_classes=2, **config.model_options).names
-    return list(names[:-1][:1])
-
-
 def _calibrate(network: DepthDynamicNetwork, untrained: tuple[str, ...], batches: Loader) -> None:
     """Set the running statistics of nets that no step has trained, on training images as they were in the training."""
     trained = {module for name in network.names if name not in untrained for module in network[name].modules()}
@@ -330,7 +194,7 @@ def _calibrate(network: DepthDynamicNetwork, untrained: tuple[str, ...], batches
         calibrate(network[name], trained, batches)
 
 
-def _trainer(setup: _Setup, directory: RunDirectory, progress: bool) -> Trainer:
+def _trainer(setup: Setup, directory: RunDirectory, progress: bool) -> Trainer:
     config, processes = setup.config, setup.processes
     termination = Termination()
     bar = shows_bar(progress) and processes.first
@@ -379,14 +243,9 @@ def _checkpoint(
     return path
 
 
-def _divides(setup: _Setup) -> bool:
-    """Whether each process has a share of the weights only."""
-    return setup.config.strategy == "fsdp" and setup.processes.count > 1
-
-
-def _strategy(setup: _Setup) -> Strategy | str:
+def _strategy(setup: Setup) -> Strategy | str:
     """How several processes train together: gradients are averaged, and each has the whole network or a share of it."""
-    if _divides(setup):
+    if setup.divides:
         return ModelParallelStrategy(setup.processes.count, 1, save_distributed_checkpoint=False)
     if setup.processes.count == 1:
         return "auto"

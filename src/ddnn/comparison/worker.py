@@ -22,7 +22,8 @@ from ddnn.evaluation import evaluate
 from ddnn.families import Depth
 from ddnn.network import DepthDynamicNetwork
 from ddnn.peak_memory import peak_memory_mb, reset_peak_memory
-from ddnn.training import make_network, train
+from ddnn.training import train
+from ddnn.training_setup import make_network
 
 
 @dataclass(frozen=True)

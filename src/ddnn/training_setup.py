@@ -1,0 +1,165 @@
+"""What a training run needs, made and checked before it has written anything.
+
+Whatever can be wrong with a configuration is found here, in every process of the run, so that all of them end before
+the first step.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from ddnn.building import build
+from ddnn.config import TrainConfig
+from ddnn.data import Data, open_data
+from ddnn.data.order import derive_seed
+from ddnn.devices import pick_device
+from ddnn.errors import DDNNError, near
+from ddnn.network import DepthDynamicNetwork
+from ddnn.objectives import Objective, make_objective
+from ddnn.processes import Processes
+from ddnn.run_directory import RunDirectory
+
+_PARTNER_STREAM = 3  # sets the seed of a partner's initial weights apart from all others
+
+
+@dataclass(frozen=True)
+class Setup:
+    """Everything that a run needs."""
+
+    config: TrainConfig
+    directory: RunDirectory
+    data: Data
+    objective: Objective
+    network: DepthDynamicNetwork
+    partner: DepthDynamicNetwork | None
+    device: torch.device
+    processes: Processes
+
+    @property
+    def divides(self) -> bool:
+        """Whether each process has a share of the weights only."""
+        return self.config.strategy == "fsdp" and self.processes.count > 1
+
+
+def prepare(
+    config: TrainConfig,
+    network: DepthDynamicNetwork | None,
+    data: Data | None,
+    processes: Processes,
+) -> Setup:
+    """Everything that a run needs; see `ddnn.train` for the arguments.
+
+    Raises:
+        DDNNError: for anything in the configuration or the data that cannot be.
+    """
+    directory = RunDirectory.claim(config) if config.resume is None else RunDirectory(Path(config.resume))
+    if config.resume is not None:
+        config = directory.resumed(config)
+    device = _device(config, processes)
+    if config.precision == "16-mixed" and device.type != "cuda":
+        raise DDNNError(f"precision 16-mixed needs CUDA, and the device is {device.type}; use bf16-mixed or 32-true")
+    data = open_data(config, config.seed) if data is None else data
+    objective = make_objective(config)
+    network, partner = _networks(config, data, network, objective.has_partner)
+    setup = Setup(config, directory, data, objective, network, partner, device, processes)
+    _refuse_what_cannot_be(setup)
+    return setup
+
+
+def _device(config: TrainConfig, processes: Processes) -> torch.device:
+    """What this process trains on."""
+    asked = config.devices
+    if asked is not None and asked != processes.local_count:
+        raise DDNNError(
+            f"devices is {asked}, and {processes.local_count} processes were started here; start as many as there are "
+            f"devices: ddnn train --devices {asked}, or torchrun --nproc-per-node {asked} -m ddnn train"
+        )
+    device = pick_device(config.device)
+    if processes.local_count == 1 or device.type == "cpu":
+        return device
+    if device.type != "cuda" or torch.cuda.device_count() < processes.local_count:
+        there = torch.cuda.device_count() if device.type == "cuda" else 1
+        raise DDNNError(
+            f"{processes.local_count} processes need as many {device.type} devices, and there are {there} here; start "
+            "fewer, or give --device cpu"
+        )
+    torch.cuda.set_device(processes.local_rank)
+    return torch.device("cuda", processes.local_rank)
+
+
+def _refuse_what_cannot_be(setup: Setup) -> None:
+    """Raise a DDNNError for what only the network and the data can tell, before anything is written."""
+    config, network, data, processes = setup.config, setup.network, setup.data, setup.processes
+    for name in config.loss_weights or {}:
+        if name not in network:
+            raise DDNNError(f"loss_weights names {name!r}, which is no net here; {near(name, network.names)}")
+    if config.activation_checkpointing:
+        network.check_recompute()
+    setup.directory.check_room(_bytes_needed(setup))
+    data.training(torch.device("cpu"), shard=processes.shard, parts=config.accumulate)
+    data.test(torch.device("cpu"))
+    held = data.validation(torch.device("cpu"), shard=processes.shard)
+    if held is not None and len(held) == 0:
+        raise DDNNError(f"there are fewer validation images than processes, {processes.count}; give --validation 0")
+
+
+def _bytes_needed(setup: Setup) -> int:
+    """Of the disk, about: one checkpoint more than are kept, and the network."""
+    config, tensors = setup.config, setup.network.tensors().values()
+    network = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+    copies = 1 + (2 if config.optimizer == "adamw" else config.momentum > 0)
+    copies += (config.ema is not None) + (setup.objective.teacher_decay is not None)
+    copies *= 1 if setup.partner is None else 2
+    return network * (copies * (config.keep_checkpoints + 1) + 1)
+
+
+def make_network(config: TrainConfig, data: Data) -> DepthDynamicNetwork:
+    """The network of a configuration, for the classes and channels of the data."""
+    return _fresh(config, data, config.seed)
+
+
+def _networks(
+    config: TrainConfig, data: Data, given: DepthDynamicNetwork | None, has_partner: bool
+) -> tuple[DepthDynamicNetwork, DepthDynamicNetwork | None]:
+    """What is trained, and its partner, for objectives that have one."""
+    partner = None
+    if has_partner:
+        if given is not None:
+            raise DDNNError(f"objective {config.objective} makes its two networks itself; leave network out")
+        partner = _fresh(config, data, derive_seed(config.seed, _PARTNER_STREAM))
+    if given is None:
+        return make_network(config, data), partner
+    if (given.num_classes, given.in_channels) != (data.spec.num_classes, data.spec.channels):
+        raise DDNNError(
+            f"the network has {given.num_classes} classes and {given.in_channels} channels, and {config.data} "
+            f"{data.spec.num_classes} and {data.spec.channels}; give a network for this data"
+        )
+    given.data_spec = data.spec
+    return given, partner
+
+
+def _fresh(config: TrainConfig, data: Data, seed: int) -> DepthDynamicNetwork:
+    torch.manual_seed(seed)
+    network = build(
+        config.full,
+        config.subnet_depths,
+        num_classes=data.spec.num_classes,
+        in_channels=data.spec.channels,
+        weights=config.weights,
+        private_norms=_private_norms(config),
+        **config.model_options,
+    )
+    network.data_spec = data.spec
+    return network
+
+
+def _private_norms(config: TrainConfig) -> bool | list[str]:
+    """Which sub-nets have norm weights of their own."""
+    if config.private_norms is not None:
+        return config.private_norms
+    if not make_objective(config).private_norms:
+        return False
+    with torch.device("meta"):
+        names = build(config.full, config.subnet_depths, num_classes=2, **config.model_options).names
+    return list(names[:-1][:1])
