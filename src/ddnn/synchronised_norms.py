@@ -8,10 +8,10 @@ sub-net's own past the common prefix, are as ever.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, distributed, nn
-from torch.distributed.nn.functional import all_reduce
 from torch.nn.modules.batchnorm import _BatchNorm
 
 
@@ -53,7 +53,7 @@ def synchronised_batch_norm(
     own = torch.stack([mean, variance])
     before, after = own.new_zeros(rank, *own.shape), own.new_zeros(processes - 1 - rank, *own.shape)
     # A sum in which each process fills its own place gathers what all have, and its gradient is a sum again.
-    means, variances = all_reduce(torch.cat([before, own[None], after])).unbind(1)
+    means, variances = _Sum.apply(torch.cat([before, own[None], after])).unbind(1)
     mean = means.mean(0)
     variance = (variances + (means - mean).square()).mean(0)
     shape = [1, -1, *[1] * (images.ndim - 2)]
@@ -63,6 +63,24 @@ def synchronised_batch_norm(
     if bias is not None:
         result = result + bias.view(shape)
     return result.to(images.dtype), mean, variance, processes * images.numel() // images.shape[1]
+
+
+class _Sum(torch.autograd.Function):
+    """The sum of what all processes have; its gradient is the sum of theirs."""
+
+    @staticmethod
+    def forward(ctx: Any, own: Tensor) -> Tensor:
+        del ctx
+        total = own.clone()
+        distributed.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        del ctx
+        total = gradient.contiguous().clone()
+        distributed.all_reduce(total)
+        return total
 
 
 def _forward(norm: _BatchNorm, images: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ from ddnn.data import Data, open_data
 from ddnn.data.order import derive_seed
 from ddnn.devices import pick_device
 from ddnn.errors import DDNNError, near
+from ddnn.modes import in_mode
 from ddnn.network import DepthDynamicNetwork
 from ddnn.objectives import Objective, make_objective
 from ddnn.processes import Processes
@@ -94,6 +95,8 @@ def _refuse_what_cannot_be(setup: Setup) -> None:
     for name in config.loss_weights or {}:
         if name not in network:
             raise DDNNError(f"loss_weights names {name!r}, which is no net here; {near(name, network.names)}")
+    for side in sorted(set((config.augment.sizes or {}).values())):
+        _try_side(network, side)
     if config.activation_checkpointing:
         network.check_recompute()
     setup.directory.check_room(_bytes_needed(setup))
@@ -102,6 +105,19 @@ def _refuse_what_cannot_be(setup: Setup) -> None:
     held = data.validation(torch.device("cpu"), shard=processes.shard)
     if held is not None and len(held) == 0:
         raise DDNNError(f"there are fewer validation images than processes, {processes.count}; give --validation 0")
+
+
+@torch.no_grad()
+def _try_side(network: DepthDynamicNetwork, side: int) -> None:
+    """Refuse a size of images that the network cannot take, as vision transformers do."""
+    with in_mode(network, training=False):
+        try:
+            network(torch.zeros(1, network.in_channels, side, side, device=next(network.parameters()).device))
+        except (RuntimeError, AssertionError, ValueError) as error:
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise DDNNError(
+                f"{network.full} does not take images of {side}x{side}, which augment.sizes asks for: {reason}"
+            ) from None
 
 
 def _bytes_needed(setup: Setup) -> int:

@@ -60,7 +60,7 @@ class TrainingStep:
 
         Args:
             images: (batch, channels, height, width).
-            labels: class numbers, (batch,).
+            labels: class numbers, (batch,), or the classes' shares, (batch, classes).
             epoch: epochs trained so far with the fraction of this one, a scalar.
             names: the nets that are trained, the full net last.
         """

@@ -34,10 +34,11 @@ class EvaluateConfig:
     """What to evaluate a network on.
 
     Args:
-        data: digits, cifar10, cifar100, folder:PATH or parquet:PATH; None means what the run was trained on.
-        data_root: where cifar10 and cifar100 are, or are downloaded to.
+        data: digits, cifar10, cifar100, imagenet, folder:PATH or parquet:PATH; None means what the run was trained on.
+        data_root: where cifar10, cifar100 and imagenet are; the first two are downloaded there if need be.
         batch_size: images in a batch.
         workers: processes that decode large images; None means one a core, at most 8.
+        max_corrupt: leave out up to so many images that cannot be decoded, each named; 0 refuses the first.
         device: where to run; auto takes CUDA or MPS if there is one.
     """
 
@@ -45,6 +46,7 @@ class EvaluateConfig:
     data_root: str = "data"
     batch_size: int = 256
     workers: int | None = None
+    max_corrupt: int = 0
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
 
     def __post_init__(self) -> None:

@@ -1,9 +1,14 @@
 """Which images to use, and how they are prepared."""
 
 from dataclasses import dataclass, field
+from math import inf
 from typing import Literal
 
 from ddnn.config.fields import check, check_types
+from ddnn.geometry import LARGEST_SMALL_SIDE
+
+LARGEST_SIDE = 4096
+"""Of the images that a network sees, in pixels: far above what classifiers use, and far below what fills a memory."""
 
 
 @dataclass(frozen=True)
@@ -17,6 +22,14 @@ class AugmentConfig:
         flip: mirror half of the images; None means yes, except for digits.
         erase: probability of erasing a random rectangle (Zhong et al., arXiv 1708.04896).
         policy: torchvision's automatic augmentation, for large images.
+        mixup: alpha of the Beta distribution that the share of the other image is drawn from (Zhang et al., arXiv
+            1710.09412), such as 0.2; 0 switches it off.
+        cutmix: the same for pasting a rectangle of another image (Yun et al., arXiv 1905.04899), such as 1. With both,
+            each batch has one of them, with equal chances.
+        repeats: samples of an image in a batch, each augmented anew; an epoch then has so many times fewer images
+            (Hoffer et al., arXiv 1901.09335).
+        sizes: the side of large training images from some epochs on, counted from 0, in place of image_size, such as
+            {0: 128, 30: 160, 60: 224}; scores are always those at image_size.
     """
 
     crop: int | None = None
@@ -24,12 +37,25 @@ class AugmentConfig:
     flip: bool | None = None
     erase: float = 0.0
     policy: Literal["none", "autoaugment", "randaugment", "trivialaugment"] = "none"
+    mixup: float = 0.0
+    cutmix: float = 0.0
+    repeats: int = 1
+    sizes: dict[int, int] | None = None
 
     def __post_init__(self) -> None:
         check_types(self, "augment.")
         check(self.crop is None or self.crop >= 0, f"augment.crop must be 0 or more pixels, not {self.crop}")
         check(0 < self.scale <= 1, f"augment.scale must be in (0, 1], not {self.scale}")
         check(0 <= self.erase <= 1, f"augment.erase must be in [0, 1], not {self.erase}")
+        check(1 <= self.repeats <= 100, f"augment.repeats must be 1 to 100, not {self.repeats}")
+        for epoch, side in (self.sizes or {}).items():
+            check(
+                epoch >= 0 and LARGEST_SMALL_SIDE < side <= LARGEST_SIDE,
+                f"augment.sizes must be sides of large images, {LARGEST_SMALL_SIDE + 1} to {LARGEST_SIDE} pixels, for "
+                f"epochs from 0 on, not {epoch}: {side}",
+            )
+        for name in ("mixup", "cutmix"):
+            check(0 <= getattr(self, name) < inf, f"augment.{name} must be 0 or more, not {getattr(self, name)}")
 
 
 @dataclass(frozen=True)
@@ -37,15 +63,17 @@ class DataConfig:
     """Which images, and how they are prepared.
 
     Args:
-        data: digits, cifar10, cifar100, folder:PATH (train/ and val/ with one folder a class) or parquet:PATH
+        data: digits, cifar10, cifar100, imagenet, folder:PATH (train/ and val/ with one folder a class) or parquet:PATH
             (train.parquet and test.parquet in Hugging Face's layout).
-        data_root: where cifar10 and cifar100 are, or are downloaded to.
+        data_root: where cifar10, cifar100 and imagenet are; the first two are downloaded there if need be.
         image_size: side of the square images in pixels; None means the data set's own, or 224 where sizes differ.
         train_images: use only that many training images, the same for each run; None means all.
         validation: share of the training images held out to watch the training, in [0, 1).
         augment: random changes to the training images.
         batch_size: images in a batch, those of all processes together.
         workers: processes that decode large images; None means one a core, at most 8.
+        max_corrupt: leave out up to so many images of a split that cannot be decoded, each named once (by each process
+            for itself); in training, others take their place. 0 refuses the first.
     """
 
     data: str = "digits"
@@ -56,12 +84,14 @@ class DataConfig:
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     batch_size: int = 64
     workers: int | None = None
+    max_corrupt: int = 0
 
     def __post_init__(self) -> None:
         check_types(self)
+        check(self.max_corrupt >= 0, f"max_corrupt must be 0 or more, not {self.max_corrupt}")
         check(
-            self.image_size is None or self.image_size >= 4,
-            f"image_size must be at least 4 pixels, not {self.image_size}",
+            self.image_size is None or 4 <= self.image_size <= LARGEST_SIDE,
+            f"image_size must be 4 to {LARGEST_SIDE} pixels, not {self.image_size}",
         )
         check(
             self.train_images is None or self.train_images >= 1,

@@ -1,18 +1,19 @@
 """From a configuration to loaders: which pipeline, which images in which split, prepared for which network."""
 
-from collections.abc import Iterator
 from copy import copy
 from functools import cached_property
-from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from ddnn.config import DataConfig
 from ddnn.data.augmentation import Augmentation
+from ddnn.data.corrupt import CorruptImages
 from ddnn.data.images import IMAGENET_MEAN, IMAGENET_STD, statistics
 from ddnn.data.large import LargeLoader, evaluation_transform, training_transform
+from ddnn.data.loader import Loader
 from ddnn.data.memory import MemoryLoader, decode_all
+from ddnn.data.mixing import mixed
 from ddnn.data.order import EpochOrder
 from ddnn.data.sources import open_source
 from ddnn.data.splits import Source, Split, hold_out, subset
@@ -21,23 +22,6 @@ from ddnn.errors import DataError
 from ddnn.geometry import LARGEST_SMALL_SIDE, is_small
 
 _USUAL_SIDE = 224
-
-
-class Loader(Protocol):
-    """Batches of prepared images and their labels, the same for the same (seed, epoch)."""
-
-    def __len__(self) -> int:
-        """Number of batches."""
-        ...
-
-    def set_epoch(self, epoch: int, first: int = 0) -> None:
-        """Choose the order and the augmentation of the next iteration, which leaves out the batches before `first`;
-        without it, each is epoch 0."""
-        ...
-
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield (images float32 of shape (batch, channels, height, width), labels int64 of shape (batch,))."""
-        ...
 
 
 def open_data(config: DataConfig, seed: int, spec: DataSpec | None = None) -> "Data":
@@ -79,7 +63,7 @@ class Data:
 
     def __init__(self, source: Source, config: DataConfig, seed: int, spec: DataSpec | None = None) -> None:
         self._source, self._config, self._seed, self._given = source, config, seed, spec
-        self._decoded: dict[str, Tensor] = {}
+        self._decoded: dict[str, tuple[Split, Tensor]] = {}
         self.channels = spec.channels if spec else source.channels
         self.size = spec.size if spec else _square(config.image_size or source.own_side() or _USUAL_SIDE)
 
@@ -89,7 +73,7 @@ class Data:
         if self._given:
             return self._given
         if is_small(self.size):
-            mean, std = statistics(self._pixels("train", self._parts[0]))
+            mean, std = statistics(self._in_memory("train", self._parts[0])[1])
         elif self.channels == 3:
             mean, std = IMAGENET_MEAN, IMAGENET_STD
         else:
@@ -126,7 +110,8 @@ class Data:
         Raises:
             DataError: there are no training images, or the batches cannot be divided.
         """
-        return self._loader("train", self._parts[0], device, shard, parts)
+        loader = self._loader("train", self._parts[0], device, shard, parts)
+        return mixed(loader, self._config.augment, self.num_classes, self._seed, parts)
 
     def validation(self, device: torch.device | str, *, shard: tuple[int, int] = (0, 1)) -> Loader | None:
         """Images to watch the training with, unchanged and in order; None if none are held out."""
@@ -162,24 +147,30 @@ class Data:
         kept, held = hold_out(train.labels, self._config.validation)
         return train.take(kept), train.take(held)
 
-    def _pixels(self, name: str, split: Split) -> Tensor:
+    def _in_memory(self, name: str, split: Split) -> tuple[Split, Tensor]:
+        """The split, without what cannot be decoded, and its pixels."""
         if name not in self._decoded:
-            self._decoded[name] = decode_all(split, self.channels, self.size)
+            self._decoded[name] = decode_all(split, self.channels, self.size, self._corrupt(name))
         return self._decoded[name]
+
+    def _corrupt(self, name: str) -> CorruptImages:
+        return CorruptImages(self._config.max_corrupt, name)
 
     def _loader(
         self, name: str, split: Split, device: torch.device | str, shard: tuple[int, int], parts: int = 1
     ) -> Loader:
         training, device, config = name == "train", torch.device(device), self._config
-        order = EpochOrder(len(split), config.batch_size, self._seed, training, shard, parts)
+        pixels = None
         if is_small(self.size):
+            split, pixels = self._in_memory(name, split)
+        order = EpochOrder(len(split), config.batch_size, self._seed, training, shard, parts, config.augment.repeats)
+        if pixels is not None:
             augmentation = self._augmentation if training else None
-            pixels = self._pixels(name, split)
             return MemoryLoader(pixels, split.label_tensor(), self.spec, order, augmentation, device)
         transform = (
             training_transform(self.spec, config.augment, self._flip) if training else evaluation_transform(self.spec)
         )
-        return LargeLoader(split, self.spec, order, transform, config.workers, device)
+        return LargeLoader(split, self.spec, order, transform, config.workers, device, self._corrupt(name))
 
     @property
     def _flip(self) -> bool:
@@ -211,6 +202,8 @@ def _check_classes(source: Source, spec: DataSpec) -> None:
 def _check_augment(config: DataConfig, size: tuple[int, int]) -> None:
     augment, side = config.augment, min(size)
     if is_small(size):
+        if augment.sizes:
+            raise DataError(f"augment.sizes is for large images, and these have {side} pixels a side; leave it out")
         if augment.policy != "none":
             raise DataError(
                 f"augment.policy {augment.policy} is for large images only (over {LARGEST_SMALL_SIDE} "

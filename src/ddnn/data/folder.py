@@ -1,5 +1,6 @@
 """Images in folders, one folder a class, in the layout of torchvision's `ImageFolder`."""
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,8 +115,12 @@ def _read(folder: Path, names: tuple[str, ...]) -> Split:
 
 
 def _image_files(folder: Path) -> list[str]:
+    """Paths in order, found without asking the disk about each file: ImageNet has 1.3 million."""
     return sorted(
-        str(path) for path in folder.rglob("*") if path.suffix.lower() in EXTENSIONS and not path.name.startswith(".")
+        os.path.join(parent, name)  # noqa: PTH118  # as text, for the same reason
+        for parent, _, names in os.walk(folder)
+        for name in names
+        if name.lower().endswith(EXTENSIONS) and not name.startswith(".")
     )
 
 

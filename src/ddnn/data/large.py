@@ -6,8 +6,8 @@ epochs that a process has seen before make a difference.
 """
 
 import os
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 from torchvision.transforms import v2
 
 from ddnn.config import AugmentConfig
+from ddnn.data.corrupt import CorruptImages
 from ddnn.data.images import normalise, resize
 from ddnn.data.order import EpochOrder, derive_seed
 from ddnn.data.splits import Split
@@ -29,13 +30,28 @@ _POLICIES = {
 }
 
 
+_REPLACEMENTS = 20  # where so many in a row cannot be decoded, too many cannot
+
+
 class _Resize(nn.Module):
     def __init__(self, spec: DataSpec) -> None:
         super().__init__()
         self.spec = spec
 
-    def forward(self, image: Tensor) -> Tensor:
+    def forward(self, image: Tensor, epoch: int = 0) -> Tensor:
+        del epoch
         return resize(image, self.spec.size)
+
+
+class _ByEpoch(nn.Module):
+    """Another transform from some epochs on."""
+
+    def __init__(self, since: Mapping[int, nn.Module]) -> None:
+        super().__init__()
+        self.since = dict(sorted(since.items()))
+
+    def forward(self, image: Tensor, epoch: int = 0) -> Tensor:
+        return self.since[max(begun for begun in self.since if begun <= epoch)](image)
 
 
 def evaluation_transform(spec: DataSpec) -> nn.Module:
@@ -44,44 +60,76 @@ def evaluation_transform(spec: DataSpec) -> nn.Module:
 
 
 def training_transform(spec: DataSpec, augment: AugmentConfig, flip: bool) -> nn.Module:
-    """Random resized crop, flip, policy, erase: uint8 (channels, any, any) to uint8 `spec.input_shape`.
+    """Random resized crop, flip, policy, erase: uint8 (channels, any, any) to uint8 of the size of the epoch.
 
     What is erased gets the mean colour, which is 0 (to within half a level) once it is normalised.
     """
+    sizes = {0: spec.size} | {epoch: (side, side) for epoch, side in (augment.sizes or {}).items()}
+    return _ByEpoch({epoch: _training_transform(size, spec, augment, flip) for epoch, size in sizes.items()})
+
+
+def _training_transform(size: tuple[int, int], spec: DataSpec, augment: AugmentConfig, flip: bool) -> nn.Module:
     colour = [round(255 * mean) for mean in spec.mean]
     return nn.Sequential(
-        v2.RandomResizedCrop(spec.size, scale=(augment.scale, 1.0), antialias=True),
+        v2.RandomResizedCrop(size, scale=(augment.scale, 1.0), antialias=True),
         v2.RandomHorizontalFlip(0.5 if flip else 0.0),
         _POLICIES[augment.policy](),
         v2.RandomErasing(augment.erase, value=colour),  # pyright: ignore[reportArgumentType]  # it takes a list
     )
 
 
+class _Sample(NamedTuple):
+    """A prepared image and its label; and what could not be decoded on the way to it."""
+
+    image: Tensor | None
+    label: int
+    errors: tuple[str, ...]
+
+
 class _Samples(Dataset):
-    """Prepared images and their labels by (epoch, index); the error, instead of raising it, for one that is damaged."""
+    """Prepared images and their labels by (epoch, index, occurrence).
 
-    def __init__(self, split: Split, channels: int, transform: nn.Module, seed: int) -> None:
+    Args:
+        split: images and labels.
+        channels: of the images.
+        transform: from a decoded image and the number of the epoch to a prepared image.
+        seed: of the run.
+        replacements: how many others to try in place of an image that cannot be decoded.
+    """
+
+    def __init__(self, split: Split, channels: int, transform: nn.Module, seed: int, replacements: int) -> None:
         self.split, self.channels, self.transform, self.seed = split, channels, transform, seed
+        self.replacements = replacements
 
-    def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, int] | UnreadableImageError:
-        epoch, index = key
-        try:
-            image = self.split.image(index, self.channels)
-        except UnreadableImageError as error:
-            return error  # raised by a worker, it would reach the main process wrapped in a traceback
+    def __getitem__(self, key: tuple[int, int, int]) -> _Sample:
+        epoch, index, occurrence = key
+        own = (epoch, index, occurrence) if occurrence else (epoch, index)  # of old, an image had one sample
+        errors: list[str] = []
+        for attempt in range(self.replacements + 1):
+            place = index if not attempt else derive_seed(self.seed, epoch, index, attempt) % len(self.split)
+            try:
+                image = self.split.image(place, self.channels)
+            except UnreadableImageError as error:
+                errors.append(str(error))  # raised by a worker, it would reach the main process with a traceback
+                continue
+            return _Sample(self._prepared(image, *own), int(self.split.labels[place]), tuple(errors))
+        return _Sample(None, 0, tuple(errors))
+
+    def _prepared(self, image: Tensor, epoch: int, *sample: int) -> Tensor:
         with torch.random.fork_rng(devices=[]):
             # torch.manual_seed would also reseed the GPU, which without workers is the GPU that trains.
-            torch.default_generator.manual_seed(derive_seed(self.seed, epoch, index))
-            return self.transform(image), int(self.split.labels[index])
+            torch.default_generator.manual_seed(derive_seed(self.seed, epoch, *sample))
+            return self.transform(image, epoch)
 
 
-def _collate(samples: list[tuple[Tensor, int] | UnreadableImageError]) -> Any:
-    errors = [sample for sample in samples if isinstance(sample, UnreadableImageError)]
-    return errors[0] if errors else default_collate(samples)
+def _collate(samples: list[_Sample]) -> tuple[Any, list[str]]:
+    """A batch of what could be decoded, None if nothing could; and what could not."""
+    good = [(sample.image, sample.label) for sample in samples if sample.image is not None]
+    return default_collate(good) if good else None, [error for sample in samples for error in sample.errors]
 
 
-class _EpochSampler(Sampler[list[tuple[int, int]]]):
-    """Batches of (epoch, index), so that workers that live on still learn which epoch it is."""
+class _EpochSampler(Sampler[list[tuple[int, int, int]]]):
+    """Batches of (epoch, index, occurrence), so that workers that live on still learn which epoch it is."""
 
     def __init__(self, order: EpochOrder) -> None:
         self.order, self.epoch, self.first = order, 0, 0
@@ -89,9 +137,11 @@ class _EpochSampler(Sampler[list[tuple[int, int]]]):
     def __len__(self) -> int:
         return len(self.order)
 
-    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        for batch in self.order.batches(self.epoch)[self.first :]:
-            yield [(self.epoch, index) for index in batch.tolist()]
+    def __iter__(self) -> Iterator[list[tuple[int, int, int]]]:
+        batches = self.order.batches(self.epoch)
+        occurrences = self.order.occurrences().split([len(batch) for batch in batches])
+        for batch, occurrence in list(zip(batches, occurrences, strict=True))[self.first :]:
+            yield [(self.epoch, *key) for key in zip(batch.tolist(), occurrence.tolist(), strict=True)]
 
 
 class LargeLoader:
@@ -101,9 +151,11 @@ class LargeLoader:
         split: images and labels.
         spec: size, channels and normalisation statistics.
         order: of the images, in each epoch.
-        transform: from a decoded image to uint8 of `spec.input_shape`.
+        transform: from a decoded image and the number of the epoch to uint8 of `spec.input_shape`, or in training of
+            another size that epoch has.
         workers: processes; None means one a core, at most 8; 0 means none but this one.
         device: where the batches come out.
+        corrupt: takes in what cannot be decoded. In training, another image takes its place; otherwise it is left out.
     """
 
     def __init__(
@@ -114,11 +166,13 @@ class LargeLoader:
         transform: nn.Module,
         workers: int | None,
         device: torch.device,
+        corrupt: CorruptImages,
     ) -> None:
         workers = min(8, _cores()) if workers is None else workers
         self._device, self._spec, self._sampler = device, spec, _EpochSampler(order)
+        self._corrupt = corrupt
         self._loader = DataLoader(
-            _Samples(split, spec.channels, transform, order.seed),
+            _Samples(split, spec.channels, transform, order.seed, _REPLACEMENTS if order.training else 0),
             batch_sampler=self._sampler,
             collate_fn=_collate,
             num_workers=workers,
@@ -139,14 +193,16 @@ class LargeLoader:
         """Yield (images float32 of shape (batch, channels, height, width), labels int64 of shape (batch,)).
 
         Raises:
-            UnreadableImageError: an image of the next batch cannot be decoded; the message names it.
+            UnreadableImageError: an image of the next batch cannot be decoded, and none may be left out; the message
+                names it.
+            DataError: more cannot be decoded than may be left out.
         """
         pinned = self._device.type == "cuda"  # what is not pinned may be read before it has arrived
-        for batch in self._loader:
-            if isinstance(batch, UnreadableImageError):
-                # A new one, which no variable of this frame holds: in a cycle with its own traceback, the workers
-                # would be left to the garbage collector, and torch then waits five seconds for each to end.
-                raise UnreadableImageError(str(batch))
+        for batch, errors in self._loader:
+            for error in errors:
+                self._corrupt.note(error)
+            if batch is None:
+                continue
             images, labels = (tensor.to(self._device, non_blocking=pinned) for tensor in batch)
             yield normalise(images, self._spec.mean, self._spec.std), labels
 

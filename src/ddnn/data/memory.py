@@ -7,37 +7,54 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ddnn.data.augmentation import Augmentation, Rectangles, Shifts, draw_rectangles, draw_shifts, erase, shift
+from ddnn.data.corrupt import CorruptImages
 from ddnn.data.images import normalise, resize
 from ddnn.data.order import EpochOrder, derive_seed
 from ddnn.data.splits import Split
 from ddnn.data_spec import DataSpec
+from ddnn.errors import DataError, UnreadableImageError
 
 _AUGMENTATION_STREAM = 1  # sets the seeds of augmentation apart from those of the order
 
 
-def decode_all(split: Split, channels: int, size: tuple[int, int]) -> Tensor:
+def decode_all(split: Split, channels: int, size: tuple[int, int], corrupt: CorruptImages) -> tuple[Split, Tensor]:
     """Decode a whole split, in threads.
 
     Returns:
-        uint8 of shape (images, channels, *size), on the CPU.
+        The split without what cannot be decoded, and its pixels, uint8 of shape (images, channels, *size), on the CPU.
 
     Raises:
-        UnreadableImageError: one of the images cannot be decoded.
+        UnreadableImageError: one of the images cannot be decoded, and none may be left out.
+        DataError: more cannot be decoded than may be left out.
     """
     pixels = torch.empty(len(split), channels, *size, dtype=torch.uint8)
 
-    def decode_range(start: int, stop: int) -> None:
+    def decode_range(start: int, stop: int) -> list[tuple[int, str]]:
+        errors = []
         for index in range(start, stop):
-            pixels[index] = resize(split.image(index, channels), size)
+            try:
+                pixels[index] = resize(split.image(index, channels), size)
+            except UnreadableImageError as error:
+                errors.append((index, str(error)))
+        return errors
 
     starts = range(0, len(split), 500)
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        list(pool.map(decode_range, starts, [min(start + 500, len(split)) for start in starts]))
-    return pixels
+        found = pool.map(decode_range, starts, [min(start + 500, len(split)) for start in starts])
+        errors = [error for errors in found for error in errors]
+    for _, message in errors:
+        corrupt.note(message)
+    if not errors:
+        return split, pixels
+    good = np.setdiff1d(np.arange(len(split)), [index for index, _ in errors])
+    if not len(good):
+        raise DataError("none of the images can be decoded")
+    return split.take(good), pixels[torch.from_numpy(good)]
 
 
 class MemoryLoader:

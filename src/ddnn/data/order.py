@@ -30,6 +30,8 @@ class EpochOrder:
             Otherwise each image is visited once, in order.
         shard: (rank, number of processes).
         parts: each batch comes in so many parts, one after another; in training only.
+        repeats: in training, an epoch has so many samples of each of a part of the images, next to each other in one
+            batch, in place of one of each (repeated augmentation: Hoffer et al., arXiv 1901.09335).
 
     Raises:
         DataError: in training, the batches cannot be divided among processes and parts.
@@ -41,6 +43,7 @@ class EpochOrder:
     training: bool
     shard: tuple[int, int] = (0, 1)
     parts: int = 1
+    repeats: int = 1
 
     def __post_init__(self) -> None:
         rank, processes = self.shard
@@ -98,7 +101,14 @@ class EpochOrder:
         if not self.training:
             return torch.arange(rank, self.images, processes)
         generator = torch.Generator().manual_seed(derive_seed(self.seed, epoch))
-        return torch.randperm(self.images, generator=generator)[: self._count][rank::processes]
+        order = torch.randperm(self.images, generator=generator).repeat_interleave(self.repeats)
+        return order[: self._count][rank::processes]
+
+    def occurrences(self) -> Tensor:
+        """The how-manieth sample of its image each of `indices` is, from 0: int64 of the same shape."""
+        rank, processes = self.shard
+        places = torch.arange(rank, self._count, processes)
+        return places % self.repeats if self.training else torch.zeros_like(places)
 
     def batches(self, epoch: int) -> tuple[Tensor, ...]:
         """`indices` cut into batches, or into the parts of batches."""

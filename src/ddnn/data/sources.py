@@ -14,7 +14,7 @@ from ddnn.errors import DataError, near
 if TYPE_CHECKING:
     from torchvision.datasets import CIFAR10
 
-DATA_SETS = ("digits", "cifar10", "cifar100", "folder:PATH", "parquet:PATH")
+DATA_SETS = ("digits", "cifar10", "cifar100", "imagenet", "folder:PATH", "parquet:PATH")
 """What `open_source` understands."""
 
 
@@ -23,7 +23,7 @@ def open_source(data: str, data_root: str) -> Source:
 
     Args:
         data: one of `DATA_SETS`.
-        data_root: folder of cifar10 and cifar100.
+        data_root: folder of cifar10, cifar100 and imagenet.
 
     Raises:
         DataError: the name is unknown, or the files are missing or not as they should be.
@@ -33,6 +33,10 @@ def open_source(data: str, data_root: str) -> Source:
         return _digits()
     if not colon and kind in ("cifar10", "cifar100"):
         return _cifar(kind, data_root)
+    if not colon and kind == "imagenet":
+        from ddnn.data.imagenet import open_imagenet
+
+        return open_imagenet(Path(data_root).expanduser())
     if kind not in ("folder", "parquet"):
         raise DataError(f"There is no data set {data!r}; {near(data, DATA_SETS)}")
     if not path:

@@ -54,7 +54,7 @@ class Objective(ABC):
 
         Args:
             outputs: of the nets that are trained, the full net last, as `forward_all` gives them.
-            labels: class numbers, (batch,).
+            labels: class numbers, (batch,), or the classes' shares, (batch, classes).
             epoch: epochs trained so far, with the fraction of this one. A scalar tensor where the call is compiled,
                 for each new number would be compiled anew.
         """

@@ -123,3 +123,14 @@ def test_a_damaged_image_is_named_in_one_line_and_workers_end_at_once(config, wo
         assert time.monotonic() - start < 4  # torch waits five seconds for each worker that is left to the collector
     finally:
         gc.enable()
+
+
+def test_images_grow_with_the_epochs_and_repeats_differ(config):
+    augment = AugmentConfig(sizes={0: 96, 2: 128}, repeats=2)
+    training = open_data(replace(config, augment=augment, image_size=160, batch_size=4), 0).training("cpu")
+    seen = [batches(training, epoch)[0][0] for epoch in range(4)]
+    assert [images.shape[2:] for images in seen] == [(96, 96), (96, 96), (128, 128), (128, 128)]
+    assert not torch.equal(seen[0][0], seen[0][1])  # one image, twice
+    plain = open_data(replace(config, image_size=160, batch_size=4), 0)
+    assert plain.training("cpu").__iter__().__next__()[0].shape[2:] == (160, 160)
+    assert open_data(replace(config, augment=augment, image_size=160), 0).size == (160, 160)

@@ -54,6 +54,21 @@ def test_seeds_do_not_collide_for_neighbours():
     assert all(0 <= seed < 2**63 for seed in seeds)
 
 
+@pytest.mark.parametrize(("processes", "parts"), [(1, 1), (2, 1), (4, 1), (2, 2)])
+def test_repeats_of_an_image_are_in_one_batch_and_numbered(processes, parts):
+    orders = [EpochOrder(50, 12, 3, True, (rank, processes), parts, repeats=3) for rank in range(processes)]
+    alone = EpochOrder(50, 12, 3, True, repeats=3).batches(7)
+    for step, whole in enumerate(alone):
+        assert sorted(whole.bincount()[whole.bincount() > 0].tolist()) == [3, 3, 3, 3]
+        shares = [share for order in orders for share in order.batches(7)[step * parts : (step + 1) * parts]]
+        assert sorted(torch.cat(shares).tolist()) == sorted(whole.tolist())
+    seen = [
+        pair for order in orders for pair in zip(order.indices(7).tolist(), order.occurrences().tolist(), strict=True)
+    ]
+    assert len(set(seen)) == len(seen) == 48
+    assert {occurrence for _, occurrence in seen} == {0, 1, 2}
+
+
 def test_too_few_images_for_the_processes():
     with pytest.raises(DataError, match="2 training images are too few for 3 processes"):
         EpochOrder(2, 3, 0, True, (0, 3))

@@ -63,7 +63,8 @@ def test_subset_keeps_each_class_share():
     [
         ("digit", "There is no data set 'digit'; did you mean digits"),
         ("cifar-10", "There is no data set 'cifar-10'; did you mean cifar10"),
-        ("imagenet", f"There is no data set 'imagenet'; .*Allowed: {', '.join(DATA_SETS)}"),
+        ("imagenot", f"There is no data set 'imagenot'; .*Allowed: {', '.join(DATA_SETS)}"),
+        ("imagenet", "ImageNet is not in unused: expected train/WNID"),
         ("digits:8", "There is no data set 'digits:8'"),
         ("folder", "'folder' needs a path: write folder:PATH"),
         ("parquet:", "'parquet:' needs a path: write parquet:PATH"),
