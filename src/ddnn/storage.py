@@ -78,7 +78,7 @@ def read_config(directory: Path) -> dict[str, Any]:
     try:
         config = json.loads(path.read_text())
         assert isinstance(config["weights"]["sha256"], str)
-    except (ValueError, KeyError, TypeError, AssertionError) as error:
+    except (ValueError, KeyError, TypeError, AssertionError, RecursionError) as error:
         raise ModelFileError(f"{path} is damaged: {error!r}; write the network again with net.save") from None
     if config.get("format") != FORMAT:
         raise ModelFileError(f"{path} has format {config.get('format')!r}; this version of ddnn reads {FORMAT}")

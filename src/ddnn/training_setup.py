@@ -95,8 +95,8 @@ def _refuse_what_cannot_be(setup: Setup) -> None:
     for name in config.loss_weights or {}:
         if name not in network:
             raise DDNNError(f"loss_weights names {name!r}, which is no net here; {near(name, network.names)}")
-    for side in sorted(set((config.augment.sizes or {}).values())):
-        _try_side(network, side)
+    for size in sorted({data.size, *((side, side) for side in (config.augment.sizes or {}).values())}):
+        _try_size(network, size)
     if config.activation_checkpointing:
         network.check_recompute()
     setup.directory.check_room(_bytes_needed(setup))
@@ -108,15 +108,16 @@ def _refuse_what_cannot_be(setup: Setup) -> None:
 
 
 @torch.no_grad()
-def _try_side(network: DepthDynamicNetwork, side: int) -> None:
-    """Refuse a size of images that the network cannot take, as vision transformers do."""
+def _try_size(network: DepthDynamicNetwork, size: tuple[int, int]) -> None:
+    """Refuse images that the network cannot take: too small to be halved so often, or not of the size it is for."""
     with in_mode(network, training=False):
         try:
-            network(torch.zeros(1, network.in_channels, side, side, device=next(network.parameters()).device))
-        except (RuntimeError, AssertionError, ValueError) as error:
+            network(torch.zeros(1, network.in_channels, *size, device=next(network.parameters()).device))
+        except (RuntimeError, AssertionError, ValueError, IndexError) as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise DDNNError(
-                f"{network.full} does not take images of {side}x{side}, which augment.sizes asks for: {reason}"
+                f"{network.full} does not take images of {size[0]}x{size[1]} ({reason}); give another --image_size, or "
+                "other --augment.sizes"
             ) from None
 
 

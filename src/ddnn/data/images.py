@@ -8,6 +8,7 @@ import io
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 from torchvision.io import ImageReadMode, decode_image
@@ -15,10 +16,11 @@ from torchvision.transforms.v2 import functional
 
 from ddnn.data_spec import DataSpec
 from ddnn.errors import UnreadableImageError
-from ddnn.geometry import covering, is_small
+from ddnn.geometry import LARGEST_IMAGE, TOO_LARGE, covering, is_small
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+_JPEG, _PNG = b"\xff\xd8", b"\x89PNG"
 
 
 def decode(encoded: bytes, channels: int, name: str) -> Tensor:
@@ -37,6 +39,9 @@ def decode(encoded: bytes, channels: int, name: str) -> Tensor:
     """
     if not encoded:
         raise UnreadableImageError(f"Cannot decode {name}: it is empty")
+    _check_pixels(encoded, name)
+    if encoded.startswith(_PNG):  # torchvision's decoder (seen in 0.29) ends the process on some damaged ones
+        return _decode_with_pillow(encoded, channels, name)
     mode = ImageReadMode.GRAY if channels == 1 else ImageReadMode.RGB
     try:
         # bytearray: torch warns about tensors over memory that cannot be written.
@@ -48,11 +53,34 @@ def decode(encoded: bytes, channels: int, name: str) -> Tensor:
     return image if image.dtype == torch.uint8 else (image.to(torch.int32) >> 8).to(torch.uint8)
 
 
+def _check_pixels(encoded: bytes, name: str) -> None:
+    """Refuse what says that it has more pixels than an image may have, before it is decoded.
+
+    A JPEG needs at least a bit for each block of 8x8 pixels, so a small one need not be asked.
+    """
+    if encoded.startswith(_JPEG) and 8 * 64 * len(encoded) <= LARGEST_IMAGE:
+        return
+    from PIL import Image
+
+    try:
+        with Image.open(io.BytesIO(encoded)) as image:
+            pixels = image.width * image.height
+    except Image.DecompressionBombError:
+        pixels = LARGEST_IMAGE + 1
+    except Exception:  # no image, or one that only torchvision knows
+        return
+    if pixels > LARGEST_IMAGE:
+        raise UnreadableImageError(f"Cannot decode {name}: {TOO_LARGE}")
+
+
 def _decode_with_pillow(encoded: bytes, channels: int, name: str) -> Tensor:
     from PIL import Image
 
     try:
         with Image.open(io.BytesIO(encoded)) as image:
+            if image.mode.startswith("I;16"):  # of which Pillow would cut off what is above 255
+                high_bytes = torch.from_numpy(np.asarray(image).astype(np.int32) >> 8).to(torch.uint8)
+                return high_bytes.expand(channels, -1, -1).clone()
             return functional.pil_to_tensor(image.convert("L" if channels == 1 else "RGB"))
     except Exception as error:  # Pillow's decoders raise whatever their format makes them stumble over
         reason = "not an image in a known format" if "BytesIO" in str(error) else " ".join(str(error).split())

@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from ddnn.cascade_spec import CascadeSpec
@@ -34,6 +34,11 @@ class File:
     file: str
     bytes: int
     sha256: str
+
+    def __post_init__(self) -> None:
+        path = PurePosixPath(self.file)
+        if path.is_absolute() or ".." in path.parts or "\\" in self.file:
+            raise ModelFileError(f"{MANIFEST} names the file {self.file!r}, which is not inside the export: refused")
 
     @classmethod
     def of(cls, directory: Path, name: str) -> "File":
@@ -159,7 +164,7 @@ class Manifest:
             if values.pop("format") != FORMAT:
                 raise ModelFileError(f"{path} is of another version of ddnn; this one reads format {FORMAT}")
             return _from_json(values)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             if isinstance(error, ModelFileError):
                 raise
             raise ModelFileError(f"{path} is damaged ({error!r}); export the run again") from None
@@ -196,6 +201,8 @@ def _piece(values: dict[str, Any]) -> Piece:
 
 def _check(directory: Path, file: File) -> None:
     path = directory / file.file
+    if not path.resolve().is_relative_to(directory.resolve()):
+        raise ModelFileError(f"{path} is a link out of the export: refused; copy the file itself there")
     if not path.is_file():
         raise ModelFileError(f"{path} is missing: the export is not complete; copy it again, or export the run again")
     if path.stat().st_size != file.bytes or File.of(directory, file.file) != file:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ddnn.errors import UnreadableImageError
-from ddnn.geometry import centre, covering
+from ddnn.geometry import LARGEST_IMAGE, TOO_LARGE, centre, covering
 
 if TYPE_CHECKING:
     import numpy as np
@@ -63,7 +63,11 @@ def _pixels(path: Path, spec: DataSpec) -> np.ndarray:
         raise UnreadableImageError(f"Cannot read {path}: {error.strerror or error}") from None
     try:
         with Image.open(io.BytesIO(content)) as image:
+            if image.width * image.height > LARGEST_IMAGE:
+                raise Image.DecompressionBombError
             pixels = np.asarray(_resized(_converted(image, spec.channels), spec.size))
+    except Image.DecompressionBombError:
+        raise UnreadableImageError(f"Cannot decode {path}: {TOO_LARGE}") from None
     except Exception as error:  # Pillow's decoders raise whatever their format makes them stumble over
         reason = "it is empty" if not content else "not an image in a known format"
         known = content and "BytesIO" not in str(error)
