@@ -3,15 +3,15 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: help demo test lint types layers unit slow catalogue format clean
+.PHONY: help demo test lint types layers unit slow catalogue lock audit format clean
 
 help:  ## show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
-$(INSTALLED): pyproject.toml
+$(INSTALLED): pyproject.toml requirements.lock
 	test -x $(BIN)/pip || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable ".[dev]"
+	$(BIN)/python -m pip install --quiet --constraint requirements.lock --editable ".[dev]"
 	touch $@
 
 demo: $(INSTALLED)  ## train ResNet-8/14/20 in one network on scikit-learn's digits
@@ -37,6 +37,20 @@ slow: $(INSTALLED)  ## the long tests too
 
 catalogue: $(INSTALLED)  ## count anew what `ddnn families` shows, after a change to a family
 	$(BIN)/python -m ddnn.catalogue
+
+lock:  ## take the newest versions that pyproject.toml allows into requirements.lock
+	rm -rf .lock-venv
+	$(PYTHON) -m venv .lock-venv
+	.lock-venv/bin/python -m pip install --quiet --editable ".[dev]"
+	{ head -1 requirements.lock; .lock-venv/bin/python -m pip freeze --exclude-editable; } > requirements.lock.new
+	mv requirements.lock.new requirements.lock
+	rm -rf .lock-venv
+
+audit:  ## ask the advisory database about the locked versions; needs the network
+	$(PYTHON) -m venv .audit-venv
+	.audit-venv/bin/python -m pip install --quiet pip-audit
+	.audit-venv/bin/pip-audit --requirement requirements.lock --no-deps --disable-pip
+	rm -rf .audit-venv
 
 format: $(INSTALLED)  ## sort the imports and mend what ruff can
 	$(BIN)/ruff check --fix .

@@ -254,11 +254,21 @@ class RunDirectory:
         write_text(self.metrics, text.getvalue())
 
     def read_metrics(self) -> list[dict[str, Any]]:
-        """All rows so far."""
+        """All rows so far.
+
+        Raises:
+            ModelFileError: if the file is damaged.
+        """
         if not self.metrics.is_file():
             return []
-        with self.metrics.open(newline="") as file:
-            return list(csv.DictReader(file))
+        try:
+            with self.metrics.open(newline="", encoding="utf-8") as file:
+                rows = list(csv.DictReader(file))
+            for row in rows:
+                int(row["epoch"])
+        except (ValueError, KeyError, TypeError, csv.Error) as error:
+            raise ModelFileError(f"{self.metrics} is damaged ({error!r}); move it away, and the run goes on") from None
+        return rows
 
 
 def evaluation_data(path: Path, config: EvaluateConfig) -> DataConfig:

@@ -136,9 +136,19 @@ def is_whole_checkpoint(path: Path) -> bool:
     body, seal = content[:-_SEAL_BYTES], content[-_SEAL_BYTES:]
     if seal.startswith(_SEAL):
         return seal[len(_SEAL) :] == hashlib.sha256(body).hexdigest().encode()
+    return is_whole_archive(path, commented=False)
+
+
+def is_whole_archive(path: Path, commented: bool = True) -> bool:
+    """Whether what is in a zip archive, as torch writes it, has the checksums that it names.
+
+    Args:
+        path: of the archive.
+        commented: whether it may have a comment.
+    """
     try:
         with ZipFile(path) as archive:
-            return not archive.comment and archive.testzip() is None
+            return (commented or not archive.comment) and archive.testzip() is None
     except Exception:  # whatever a damaged archive makes zipfile stumble over
         return False
 

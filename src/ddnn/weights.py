@@ -10,13 +10,14 @@ import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+from zipfile import is_zipfile
 
 import torch
 import torchvision
 from torch import Tensor, nn
 
 from ddnn.errors import DDNNError, ModelFileError
-from ddnn.storage import read_tensors
+from ddnn.storage import is_whole_archive, read_tensors
 
 State = Mapping[str, Tensor]
 FILES = (".safetensors", ".pt", ".pth")
@@ -114,6 +115,8 @@ def _read_file(path: Path) -> dict[str, Tensor]:
         raise ModelFileError(f"{path} is missing; weights must be a {', '.join(FILES)} file")
     if path.suffix == ".safetensors":
         return read_tensors(path)
+    if is_zipfile(path) and not is_whole_archive(path):  # torch does not look at the checksums
+        raise ModelFileError(f"{path} is damaged: the checksums in it differ; copy or download it again")
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:

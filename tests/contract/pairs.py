@@ -72,14 +72,14 @@ def all_pairs() -> Iterator[Pair]:
 
 
 def _params() -> Iterator[Any]:
-    """Of nets with more than 100 million parameters, one pair of each family is always tested, the others on demand;
-    above 200 million, all on demand."""
+    """Of nets with more than 40 million parameters, one pair of each family is always tested, the others on demand;
+    above 100 million, all on demand."""
     costs = {family.name: family_costs(family) for family in REGISTRY.values()}
     large: set[str] = set()
     for pair in all_pairs():
         millions = costs[pair.family.name][pair.full].parameters / 1e6
-        on_demand = millions > 200 or (millions > 100 and pair.family.name in large)
-        if millions > 100:
+        on_demand = millions > 100 or (millions > 40 and pair.family.name in large)
+        if millions > 40:
             large.add(pair.family.name)
         yield pytest.param(pair, id=str(pair), marks=pytest.mark.slow if on_demand else ())
 
