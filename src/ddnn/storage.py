@@ -6,7 +6,6 @@ found there; a write that is interrupted therefore leaves the old network. Nothi
 """
 
 import hashlib
-import json
 import os
 from collections.abc import Mapping, Sequence
 from io import BufferedRandom
@@ -20,6 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ddnn.errors import ModelFileError
+from ddnn.sealed_json import sealed, unsealed
 
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
@@ -44,7 +44,7 @@ def write_network(directory: Path, tensors: Mapping[str, Tensor], config: Mappin
     try:
         weights = write_tensors(directory / WEIGHTS, tensors)
         document = {"format": FORMAT, **config, "weights": {"file": WEIGHTS, "sha256": weights}}
-        write_text(directory / CONFIG, json.dumps(document, indent=2) + "\n")
+        write_text(directory / CONFIG, sealed(document))
     finally:
         _settle(directory)
 
@@ -76,7 +76,7 @@ def read_config(directory: Path) -> dict[str, Any]:
             f"{directory} holds no network: {path} is missing; give a directory that net.save or ddnn train wrote"
         )
     try:
-        config = json.loads(path.read_text())
+        config = unsealed(path.read_text())
         assert isinstance(config["weights"]["sha256"], str)
     except (ValueError, KeyError, TypeError, AssertionError, RecursionError) as error:
         raise ModelFileError(f"{path} is damaged: {error!r}; write the network again with net.save") from None

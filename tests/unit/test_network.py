@@ -1,6 +1,5 @@
 """Switching, sharing, adding, extracting and saving, on small nets."""
 
-import json
 from copy import deepcopy
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from torch import nn
 
 import ddnn
 from ddnn.errors import DDNNError, ModelFileError
+from ddnn.sealed_json import sealed, unsealed
 
 DEPTHS = st.tuples(*[st.integers(1, 3)] * 3).filter(lambda depth: depth != (3, 3, 3))
 
@@ -270,9 +270,15 @@ class TestFiles:
         ],
     )
     def test_a_changed_configuration_is_refused(self, saved: Path, key: str, value: object, message: str) -> None:
-        config = json.loads((saved / "config.json").read_text())
-        (saved / "config.json").write_text(json.dumps({**config, key: value}))
+        config = unsealed((saved / "config.json").read_text())
+        (saved / "config.json").write_text(sealed({**config, key: value}))
         with pytest.raises(ModelFileError, match=message):
+            ddnn.load(saved)
+
+    def test_a_configuration_that_was_edited_by_hand_is_refused(self, saved: Path) -> None:
+        text = (saved / "config.json").read_text()
+        (saved / "config.json").write_text(text.replace('"num_classes": 4', '"num_classes": 5'))
+        with pytest.raises(ModelFileError, match="its checksum differs: it was edited or damaged"):
             ddnn.load(saved)
 
     def test_a_missing_directory_is_refused(self, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from ddnn.config import TrainConfig
 from ddnn.errors import DDNNError, ModelFileError
 from ddnn.optimization import make_optimizer, parameter_groups
 from ddnn.private_norms import is_norm
+from ddnn.sealed_json import sealed, unsealed
 from ddnn.sharing import Part
 
 DEPTHS = {"a": (1, 2, 2), "b": (1, 2, 1), "c": (1, 1, 1)}
@@ -233,7 +234,7 @@ class TestFiles:
     def test_a_file_of_an_older_version_has_none(self, tmp_path: Path) -> None:
         network = build(private=False)
         network.save(tmp_path)
-        config = json.loads((tmp_path / "config.json").read_text())
+        config = unsealed((tmp_path / "config.json").read_text())  # nor did it have a checksum
         del config["private_norms"]
         (tmp_path / "config.json").write_text(json.dumps(config))
         assert ddnn.load(tmp_path).private_norms == ()
@@ -243,8 +244,8 @@ class TestFiles:
         self, network: ddnn.DepthDynamicNetwork, value: object, tmp_path: Path
     ) -> None:
         network.save(tmp_path)
-        config = json.loads((tmp_path / "config.json").read_text())
-        (tmp_path / "config.json").write_text(json.dumps({**config, "private_norms": value}))
+        config = unsealed((tmp_path / "config.json").read_text())
+        (tmp_path / "config.json").write_text(sealed({**config, "private_norms": value}))
         with pytest.raises(ModelFileError, match=r"damaged|does not fit"):
             ddnn.load(tmp_path)
 

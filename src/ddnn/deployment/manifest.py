@@ -5,7 +5,6 @@ in part, edited, or put together from two is refused when it is opened.
 """
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
@@ -14,6 +13,7 @@ from typing import Any, Literal
 from ddnn.cascade_spec import CascadeSpec
 from ddnn.data_spec import DataSpec
 from ddnn.errors import ModelFileError
+from ddnn.sealed_json import sealed, unsealed
 
 MANIFEST = "export.json"
 WEIGHTS = "weights.bin"
@@ -139,7 +139,7 @@ class Manifest:
     def to_json(self) -> str:
         """The text of `export.json`."""
         cascade = None if self.cascade is None else self.cascade.to_json()
-        return json.dumps({"format": FORMAT, **asdict(self), "cascade": cascade}, indent=2) + "\n"
+        return sealed({"format": FORMAT, **asdict(self), "cascade": cascade})
 
     @classmethod
     def read(cls, directory: str | Path) -> "Manifest":
@@ -160,7 +160,7 @@ class Manifest:
                 f"{path.parent} holds no export: {MANIFEST} is missing; make one with `ddnn export RUN --output DIR`"
             )
         try:
-            values = json.loads(path.read_text(encoding="utf-8"))
+            values = unsealed(path.read_text(encoding="utf-8"))
             if values.pop("format") != FORMAT:
                 raise ModelFileError(f"{path} is of another version of ddnn; this one reads format {FORMAT}")
             return _from_json(values)

@@ -2,6 +2,7 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -10,6 +11,7 @@ import pytest
 from ddnn.deployment import Manifest, Runtime
 from ddnn.deployment.manifest import MANIFEST, WEIGHTS
 from ddnn.errors import ModelFileError
+from ddnn.sealed_json import sealed, unsealed
 from tests.exports import NAMES, SPEC
 
 
@@ -75,7 +77,11 @@ def test_a_damaged_export_is_refused(copied: Path, name: str, damage: str) -> No
 
 
 def without(*keys: str) -> Callable[[str], str]:
-    return lambda text: json.dumps({key: value for key, value in json.loads(text).items() if key not in keys})
+    return changed(lambda values: {key: value for key, value in values.items() if key not in keys})
+
+
+def changed(change: Callable[[dict[str, Any]], dict[str, Any]]) -> Callable[[str], str]:
+    return lambda text: sealed(change(unsealed(text)))
 
 
 @pytest.mark.parametrize(
@@ -86,9 +92,11 @@ def without(*keys: str) -> Callable[[str], str]:
         (lambda _: "", "is damaged"),
         (without("nets"), "is damaged"),
         (without("format"), "is damaged"),
-        (lambda text: text.replace('"format": 1', '"format": 2'), "another version"),
+        (lambda text: text.replace('"format": 1', '"format": 2'), "its checksum differs"),
+        (changed(lambda values: {**values, "format": 2}), "another version"),
         (lambda text: text.replace('"resnet14.onnx"', '"resnet8.onnx"'), "is damaged"),
-        (lambda text: text.replace('"kind": "onnx"', '"kind": "torch"'), "--format onnx"),
+        (changed(lambda values: {**values, "kind": "torch"}), "--format onnx"),
+        (lambda text: sealed(json.loads(json.dumps(unsealed(text)).replace("resnet14.onnx", "../x.onnx"))), "refused"),
     ],
 )
 def test_a_damaged_manifest_is_refused(copied: Path, change: Callable[[str], str], message: str) -> None:
