@@ -14,12 +14,11 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from ddnn.config import TrainConfig
 from ddnn.interrupts import Terminated, Termination
-from ddnn.processes import any_process
+from ddnn.processes import any_process, largest
 from ddnn.run_directory import RunDirectory
 from ddnn.storage import write_checkpoint
 
-STEPS_BETWEEN_QUESTIONS = 10
-"""Several processes ask each other only so often whether one of them is to save or to end."""
+_SAVE, _END = 1, 2  # what a process may want after a step; the processes do the most that any of them wants
 
 
 class Checkpoints(Checkpoint):
@@ -41,13 +40,11 @@ class Checkpoints(Checkpoint):
         step, part = divmod(batches, self._config.accumulate)
         if part or batches >= trainer.num_training_batches:
             return
-        every = 1 if trainer.world_size == 1 else STEPS_BETWEEN_QUESTIONS
         due = self._config.checkpoint_steps is not None and step % self._config.checkpoint_steps == 0
-        asked = step % every == 0
-        ends = asked and any_process(self._termination.asked)
-        if due or ends or (asked and any_process(self._late)):
+        wanted = largest(_END if self._termination.asked else _SAVE if due or self._late else 0)
+        if wanted:
             self._save(trainer)
-        if ends:
+        if wanted == _END:
             raise Terminated("ended by SIGTERM after a whole step, which is saved")
 
     def on_validation_batch_end(self, trainer: Trainer, *_: Any, **__: Any) -> None:

@@ -146,11 +146,16 @@ def is_first() -> bool:
 
 def any_process(flag: bool) -> bool:
     """Whether the flag is set in any process; all must ask."""
+    return bool(largest(int(flag)))
+
+
+def largest(number: int) -> int:
+    """The largest of what the processes have; all must ask."""
     if not _several():
-        return flag
-    answer = torch.tensor([int(flag)])
+        return number
+    answer = torch.tensor([number])
     distributed.all_reduce(answer, distributed.ReduceOp.MAX)
-    return bool(answer)
+    return int(answer)
 
 
 def from_first(value: Any) -> Any:
