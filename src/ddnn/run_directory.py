@@ -286,5 +286,5 @@ def evaluation_data(path: Path, config: EvaluateConfig) -> DataConfig:
         data_root=config.data_root if config.data is not None else own.data_root,
         batch_size=config.batch_size,
         workers=config.workers,
-        max_corrupt=config.max_corrupt,
+        max_corrupt=own.max_corrupt if config.max_corrupt is None else config.max_corrupt,
     )

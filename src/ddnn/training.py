@@ -131,7 +131,7 @@ def _run(setup: Setup, progress: bool) -> Run:
         meanwhile.close()
         if module.result is not network:
             fill(network, gather(module.result))
-        _calibrate(network.to(device), never_drawn(network.names, setup.objective.draw), data.training(device))
+        _calibrate(network.to(device), never_drawn(network.names, setup.objective.draw), data.calibration(device))
         seconds = time.perf_counter() - began
         network.eval()
         with together():
@@ -188,7 +188,7 @@ def _memory_format(module: nn.Module, channels_last: bool) -> Iterator[None]:
 
 
 def _calibrate(network: DepthDynamicNetwork, untrained: tuple[str, ...], batches: Loader) -> None:
-    """Set the running statistics of nets that no step has trained, on training images as they were in the training."""
+    """Set the running statistics of nets that no step has trained, on training images."""
     trained = {module for name in network.names if name not in untrained for module in network[name].modules()}
     for name in untrained:
         calibrate(network[name], trained, batches)

@@ -46,7 +46,13 @@ def _wanted(run: Path, config: CascadeConfig) -> DataConfig:
     else:
         own = directory.read_config()
     if config.data is not None and config.data != own.data:
-        return DataConfig(config.data, config.data_root, batch_size=BATCH_SIZE, workers=config.workers)
+        return _prepared(config, config.data, config.data_root, 0)
     root = own.data_root if config.data is None else config.data_root
-    held = {"train_images": own.train_images, "validation": own.validation}
-    return replace(DataConfig(own.data, root, workers=config.workers, **held), batch_size=BATCH_SIZE)
+    wanted = _prepared(config, own.data, root, own.max_corrupt)
+    return replace(wanted, train_images=own.train_images, validation=own.validation)
+
+
+def _prepared(config: CascadeConfig, data: str, root: str, allowed: int) -> DataConfig:
+    """The whole data set; `allowed` images of a split may be left out, where the configuration does not say it."""
+    allowed = allowed if config.max_corrupt is None else config.max_corrupt
+    return DataConfig(data, root, batch_size=BATCH_SIZE, workers=config.workers, max_corrupt=allowed)

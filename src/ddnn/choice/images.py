@@ -23,7 +23,7 @@ class Images:
     """What a search needs of a data set.
 
     Args:
-        calibration: batches of training images, (batch, channels, height, width), prepared as in training.
+        calibration: batches of training images, (batch, channels, height, width), augmented as in training.
         scoring: labelled images that decide.
         scored_on: what they are, in words.
         test: labelled images that judge what was decided; None where the same ones have decided.
@@ -68,15 +68,16 @@ def data_config(run: Path, config: ChooseConfig) -> DataConfig:
     """
     directory = RunDirectory(run)
     if config.data is None and directory.config_file.is_file():
-        return directory.read_config()
-    asked = evaluation_data(run, EvaluateConfig(data=config.data, data_root=config.data_root))
-    return replace(asked, validation=0.0)
+        own = directory.read_config()
+        return own if config.max_corrupt is None else replace(own, max_corrupt=config.max_corrupt)
+    asked = EvaluateConfig(data=config.data, data_root=config.data_root, max_corrupt=config.max_corrupt)
+    return replace(evaluation_data(run, asked), validation=0.0)
 
 
 def _calibration(data: Data, device: torch.device, wanted: int) -> list[Tensor]:
     """Whole batches, because each counts alike; less than one batch if no more is wanted."""
     batches: list[Tensor] = []
-    for images, _ in data.training(device):
+    for images, _ in data.calibration(device):
         if batches and sum(map(len, batches)) + len(images) > wanted:
             break
         batches.append(images[:wanted])

@@ -94,7 +94,7 @@ class Worker:
             return cut_out(make_network(replace(self._config.train, seed=task.seed), data), task.net)
         device = pick_device(config.device)
         full = load(self._experiment.run_directory(needed).path).to(device)
-        return pruned(full, task.net, depths[task.net], data.training(device))
+        return pruned(full, task.net, depths[task.net], data.calibration(device))
 
     def _describe(self, device: torch.device) -> str:
         threads = torch.get_num_threads()

@@ -32,6 +32,8 @@ class CascadeConfig:
         output: the folder for report.json and accuracy_over_cost.png; files of these names there are replaced. None
             means RUN/cascade.
         workers: processes that decode large images; None means one a core, at most 8.
+        max_corrupt: leave out up to so many images of a split that cannot be decoded, each named; 0 refuses the first.
+            None means what the run was trained with, and with other data 0.
         device: where to run; auto takes CUDA or MPS if there is one.
     """
 
@@ -49,6 +51,7 @@ class CascadeConfig:
     seconds: float = 20.0
     output: str | None = None
     workers: int | None = None
+    max_corrupt: int | None = None
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
 
     def __post_init__(self) -> None:
@@ -77,6 +80,9 @@ class CascadeConfig:
         check(self.points >= 2, f"points must be at least 2, not {self.points}")
         check(0 < self.seconds <= 3600, f"seconds must be above 0 and at most 3600, not {self.seconds}")
         check(self.workers is None or self.workers >= 0, f"workers must be 0 or more, not {self.workers}")
+        check(
+            self.max_corrupt is None or self.max_corrupt >= 0, f"max_corrupt must be 0 or more, not {self.max_corrupt}"
+        )
 
     @property
     def _targets(self) -> dict[str, float]:

@@ -27,6 +27,8 @@ class ChooseConfig:
         data: the data set for accuracies; None means what the run was trained on. Without --any_depth it is needed
             where nothing is known of the accuracies, and then its test images are used.
         data_root: where cifar10 and cifar100 are, or are downloaded to.
+        max_corrupt: leave out up to so many images of a split that cannot be decoded, each named; 0 refuses the first.
+            None means what the run was trained with, and with other data 0.
         any_depth: search the depths that were not trained too. Each is calibrated and scored on images that were held
             out of the training, or on test images where none were.
         calibration_images: training images for the batch-norm statistics of a depth that was not trained.
@@ -50,6 +52,7 @@ class ChooseConfig:
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     data: str | None = None
     data_root: str = "data"
+    max_corrupt: int | None = None
     any_depth: bool = False
     calibration_images: int = 1000
     time_budget: float = 300.0

@@ -39,6 +39,7 @@ class EvaluateConfig:
         batch_size: images in a batch.
         workers: processes that decode large images; None means one a core, at most 8.
         max_corrupt: leave out up to so many images that cannot be decoded, each named; 0 refuses the first.
+            None means what the run was trained with, and with other data 0.
         device: where to run; auto takes CUDA or MPS if there is one.
     """
 
@@ -46,11 +47,14 @@ class EvaluateConfig:
     data_root: str = "data"
     batch_size: int = 256
     workers: int | None = None
-    max_corrupt: int = 0
+    max_corrupt: int | None = None
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
 
     def __post_init__(self) -> None:
         check_types(self)
+        check(
+            self.max_corrupt is None or self.max_corrupt >= 0, f"max_corrupt must be 0 or more, not {self.max_corrupt}"
+        )
 
 
 @dataclass(frozen=True)

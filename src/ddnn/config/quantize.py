@@ -27,6 +27,8 @@ class QuantizeConfig:
         data: the data set, as of `ddnn evaluate`; None means what the run was trained on.
         data_root: where cifar10 and cifar100 are, or are downloaded to.
         workers: processes that decode large images; None means one a core, at most 8.
+        max_corrupt: leave out up to so many images of a split that cannot be decoded, each named; 0 refuses the first.
+            None means what the run was trained with, and with other data 0.
     """
 
     output: str | None = None
@@ -39,6 +41,7 @@ class QuantizeConfig:
     data: str | None = None
     data_root: str = "data"
     workers: int | None = None
+    max_corrupt: int | None = None
 
     def __post_init__(self) -> None:
         check_types(self)
@@ -58,6 +61,9 @@ class QuantizeConfig:
             value = getattr(self, key)
             check(value is None or value >= 1, f"{key} must be at least 1, not {value}")
         check(self.workers is None or self.workers >= 0, f"workers must be 0 or more, not {self.workers}")
+        check(
+            self.max_corrupt is None or self.max_corrupt >= 0, f"max_corrupt must be 0 or more, not {self.max_corrupt}"
+        )
 
     @property
     def drop_bound(self) -> float:

@@ -1,6 +1,7 @@
 """From a configuration to loaders: which pipeline, which images in which split, prepared for which network."""
 
 from copy import copy
+from dataclasses import replace
 from functools import cached_property
 
 import torch
@@ -112,6 +113,14 @@ class Data:
         """
         loader = self._loader("train", self._parts[0], device, shard, parts)
         return mixed(loader, self._config.augment, self.num_classes, self._seed, parts)
+
+    def calibration(self, device: torch.device | str) -> Loader:
+        """Training images to set running statistics by: augmented, but as large as test images, and neither mixed with
+        each other nor repeated."""
+        plain = copy(self)
+        augment = replace(self._config.augment, mixup=0.0, cutmix=0.0, repeats=1, sizes=None)
+        plain._config = replace(self._config, augment=augment)
+        return plain.training(device)
 
     def validation(self, device: torch.device | str, *, shard: tuple[int, int] = (0, 1)) -> Loader | None:
         """Images to watch the training with, unchanged and in order; None if none are held out."""

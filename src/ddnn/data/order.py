@@ -30,8 +30,10 @@ class EpochOrder:
             Otherwise each image is visited once, in order.
         shard: (rank, number of processes).
         parts: each batch comes in so many parts, one after another; in training only.
-        repeats: in training, an epoch has so many samples of each of a part of the images, next to each other in one
-            batch, in place of one of each (repeated augmentation: Hoffer et al., arXiv 1901.09335).
+        repeats: in training, an epoch has so many samples of each of a part of the images, in one batch, in place of
+            one of each (repeated augmentation: Hoffer et al., arXiv 1901.09335). A batch has all its images once before
+            one comes again, so that those which are mixed with their neighbours are not mixed with themselves; where
+            repeats do not divide the batch, some images have one sample fewer.
 
     Raises:
         DataError: in training, the batches cannot be divided among processes and parts.
@@ -87,9 +89,18 @@ class EpochOrder:
         return (self._count - rank + processes - 1) // processes
 
     @property
+    def _batch(self) -> int:
+        """Samples in a batch of all processes and parts."""
+        return min(self.batch_size, self._count) if self.training else self.batch_size
+
+    @property
+    def _distinct(self) -> int:
+        """Images that a batch of training has samples of."""
+        return -(-self._batch // self.repeats)
+
+    @property
     def _own_batch(self) -> int:
-        batch = min(self.batch_size, self._count) if self.training else self.batch_size
-        return max(1, batch // (self.shard[1] * self._parts))
+        return max(1, self._batch // (self.shard[1] * self._parts))
 
     @property
     def _parts(self) -> int:
@@ -101,14 +112,16 @@ class EpochOrder:
         if not self.training:
             return torch.arange(rank, self.images, processes)
         generator = torch.Generator().manual_seed(derive_seed(self.seed, epoch))
-        order = torch.randperm(self.images, generator=generator).repeat_interleave(self.repeats)
-        return order[: self._count][rank::processes]
+        order = torch.randperm(self.images, generator=generator)
+        batch, distinct = self._batch, self._distinct
+        chosen = order[: self._count // batch * distinct].view(-1, distinct)
+        return chosen.repeat(1, self.repeats)[:, :batch].flatten()[rank::processes]
 
     def occurrences(self) -> Tensor:
         """The how-manieth sample of its image each of `indices` is, from 0: int64 of the same shape."""
         rank, processes = self.shard
         places = torch.arange(rank, self._count, processes)
-        return places % self.repeats if self.training else torch.zeros_like(places)
+        return places % self._batch // self._distinct if self.training else torch.zeros_like(places)
 
     def batches(self, epoch: int) -> tuple[Tensor, ...]:
         """`indices` cut into batches, or into the parts of batches."""

@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,14 @@ def test_a_damaged_devkit_is_told(root, content):
     (root / "meta.bin").write_bytes(content)
     with pytest.raises(DataError, match=r"meta\.bin does not describe the folders"):
         open_source("imagenet", str(root))
+
+
+def test_val_alone_can_be_evaluated_on(root):
+    shutil.rmtree(root / "train")
+    source = open_source("imagenet", str(root))
+    assert (source.name, len(source.split("test"))) == ("imagenet", 6)
+    with pytest.raises(DataError, match="imagenet has no train images"):
+        source.split("train")
 
 
 def test_archives_are_asked_for_by_name(tmp_path):

@@ -69,6 +69,31 @@ def test_repeats_of_an_image_are_in_one_batch_and_numbered(processes, parts):
     assert {occurrence for _, occurrence in seen} == {0, 1, 2}
 
 
+@settings(max_examples=60, deadline=None)
+@given(st.integers(2, 8), st.integers(2, 4), st.sampled_from([(1, 1), (2, 1), (1, 2)]))
+def test_repeats_of_an_image_are_not_mixed_with_each_other(distinct, repeats, shares):
+    processes, parts = shares
+    batch_size = distinct * repeats * processes * parts
+    for rank in range(processes):
+        order = EpochOrder(200, batch_size, 3, True, (rank, processes), parts, repeats)
+        for batch in order.batches(1):
+            assert all(batch[place] != batch[place - 1] for place in range(1, len(batch)))
+
+
+def test_repeats_that_do_not_divide_the_batch():
+    order = EpochOrder(50, 10, 3, True, repeats=3)
+    batches = list(zip(order.batches(0), order.occurrences().split(10), strict=True))
+    for indices, occurrences in batches:
+        assert sorted(indices.bincount()[indices.bincount() > 0].tolist()) == [2, 2, 3, 3]
+        assert len(set(zip(indices.tolist(), occurrences.tolist(), strict=True))) == 10
+    assert len(torch.cat([indices.unique() for indices, _ in batches]).unique()) == 20
+
+
+def test_a_single_batch_of_repeats():
+    order = EpochOrder(5, 8, 3, True, repeats=2)
+    assert sorted(order.indices(0).bincount().tolist())[-3:] == [1, 2, 2]
+
+
 def test_too_few_images_for_the_processes():
     with pytest.raises(DataError, match="2 training images are too few for 3 processes"):
         EpochOrder(2, 3, 0, True, (0, 3))

@@ -90,8 +90,9 @@ def _data_config(run: Path, config: QuantizeConfig) -> DataConfig:
     if config.data is None and directory.config_file.is_file():
         own = directory.read_config()
         parts = {"train_images": own.train_images, "validation": own.validation}
-        chosen = DataConfig(own.data, own.data_root, **parts)
+        allowed = own.max_corrupt if config.max_corrupt is None else config.max_corrupt
+        chosen = DataConfig(own.data, own.data_root, max_corrupt=allowed, **parts)
     else:
-        asked = evaluation_data(run, EvaluateConfig(data=config.data, data_root=config.data_root))
-        chosen = replace(asked, validation=0.0)
+        asked = EvaluateConfig(data=config.data, data_root=config.data_root, max_corrupt=config.max_corrupt)
+        chosen = replace(evaluation_data(run, asked), validation=0.0)
     return replace(chosen, augment=plain, batch_size=BATCH_SIZE, workers=config.workers)
