@@ -11,10 +11,11 @@ from ddnn.config import TrainConfig, from_fields, unknown_keys
 from ddnn.optimization import schedule
 from ddnn.recipes import recipe_file, recipe_names
 
+MODERN = "imagenet-resnet101-v2"  # another schedule and augmentation than the others
 SHORT = ("cifar10-resnet20", "digits", "finetune-resnet34")  # their schedule is ours, and says so
 TWINS = [name for name in recipe_names() if name.startswith("cifar100-")]
-CLASSES = {"digits": 10, "cifar10": 10, "cifar100": 100, "folder:imagenet": 1000, "folder:images": 5}
-IMAGES = {"cifar10": 50_000, "cifar100": 50_000, "folder:imagenet": 1_281_167}
+CLASSES = {"digits": 10, "cifar10": 10, "cifar100": 100, "imagenet": 1000, "folder:images": 5}
+IMAGES = {"cifar10": 50_000, "cifar100": 50_000, "imagenet": 1_281_167}
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ def read(name: str) -> TrainConfig:
 
 
 def test_every_recipe_is_tested() -> None:
-    assert recipe_names() == sorted([*SOURCES, *SHORT])
+    assert recipe_names() == sorted([*SOURCES, *SHORT, MODERN])
 
 
 @pytest.mark.parametrize("name", recipe_names())
@@ -100,6 +101,22 @@ def test_a_recipe_s_learning_rate_is_what_its_source_says(name: str) -> None:
         near = 0.2 * steps  # epochs of 390 steps make up a little less than 64,000 iterations
         assert factor(int(drop * unit - near)) == pytest.approx(source.gamma**passed)
         assert factor(int(drop * unit + near)) == pytest.approx(source.gamma ** (passed + 1))
+
+
+def test_torchvision_s_recipe_of_2021() -> None:
+    config = read(MODERN)
+    steps = IMAGES["imagenet"] // config.batch_size
+    factor = schedule(config, steps)
+    assert (config.batch_size, config.peak_lr, config.weight_decay, config.epochs) == (8 * 128, 0.5, 2e-5, 600)
+    assert factor(5 * steps) == pytest.approx(1)
+    assert factor(steps) == pytest.approx(0.2, abs=0.01)
+    half = 5 * steps + (595 * steps) // 2
+    assert (factor(half), factor(600 * steps)) == (pytest.approx(0.5, abs=0.001), pytest.approx(0, abs=1e-6))
+    augment = config.augment
+    assert (augment.mixup, augment.cutmix, augment.repeats, augment.sizes) == (0.2, 1.0, 4, {0: 176})
+    assert (augment.policy, augment.erase, config.label_smoothing) == ("trivialaugment", 0.1, 0.1)
+    share = (1 - 0.99998) * (8 * 128 * 32 / 600)  # how references/classification/train.py makes it of --model-ema-decay
+    assert config.ema == pytest.approx((1 - share) ** (1 / 32), abs=1e-6)
 
 
 @pytest.mark.parametrize("name", TWINS)
