@@ -1,15 +1,19 @@
 """`ddnn train --devices`: one message for all processes, whatever goes wrong in any of them, and nothing that waits."""
 
+import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
+import torch
 
 from ddnn.processes import find_processes
+from ddnn.training_module import PROCESSES
 
 
 def ddnn(*arguments: object) -> "subprocess.Popen[str]":
@@ -60,6 +64,29 @@ def test_a_process_that_is_killed_ends_the_run_which_can_go_on(tmp_path: Path) -
     assert "Traceback" not in err
     (run / "config.yaml").write_text((run / "config.yaml").read_text().replace("epochs: 400", "epochs: 1"))
     assert ddnn("train", "--resume", run).wait(timeout=120) == 0  # in two processes again
+
+
+@pytest.mark.slow
+def test_two_launchers_train_together_as_two_machines_do(tmp_path: Path) -> None:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port = found.getsockname()[1]
+    options = ["--epochs", "1", "--train_images", "128", "--device", "cpu", "--output", str(tmp_path / "run"), "--json"]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nnodes", "2", "--nproc-per-node", "1"]
+    torchrun += ["--master-addr", "127.0.0.1", "--master-port", str(port)]
+    launchers = [
+        subprocess.Popen(
+            [*torchrun, "--node-rank", node, "-m", "ddnn", "train", *options],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )
+        for node in ("0", "1")
+    ]  # fmt: skip
+    (first, said), (second, _) = (launcher.communicate(timeout=240) for launcher in launchers)
+    assert [launcher.returncode for launcher in launchers] == [0, 0], said
+    assert (set(json.loads(first)["nets"]), second) == ({"resnet8", "resnet14", "resnet20"}, "")
+    saved = torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=True)
+    assert saved[PROCESSES] == 2
+    assert ddnn("evaluate", tmp_path / "run").wait(timeout=120) == 0
 
 
 def test_tasks_of_slurm_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
