@@ -202,7 +202,8 @@ class RunDirectory:
         try:
             state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
             found = {name: tensor.shape for name, tensor in state["state_dict"].items()}
-        except (RuntimeError, KeyError, TypeError, AttributeError, EOFError, pickle.UnpicklingError):
+            state["epoch"] = int(state["epoch"])
+        except (RuntimeError, KeyError, TypeError, ValueError, AttributeError, EOFError, pickle.UnpicklingError):
             raise ModelFileError(f"{path} is no checkpoint of ddnn train") from None
         if found != {name: tensor.shape for name, tensor in expected.items()}:
             raise ModelFileError(

@@ -233,7 +233,13 @@ def _checkpoint(
     path = directory.good_checkpoint()
     if path is None:
         return None
-    before = directory.read_checkpoint(path, module.state_dict()).get(PROCESSES, 1)
+    saved = directory.read_checkpoint(path, module.state_dict())
+    if saved["epoch"] > config.epochs:
+        raise DDNNError(
+            f"{directory.config_file} says {config.epochs} epochs, and the run has come to epoch {saved['epoch'] + 1}; "
+            "restore the configuration that it was started with"
+        )
+    before = saved.get(PROCESSES, 1)
     if before != processes.count and processes.first:
         print(
             f"ddnn: going on with {processes.count} process{'es' * (processes.count > 1)} instead of {before}: the "

@@ -98,6 +98,8 @@ class DepthDynamicTraining(LightningModule):
             shard(self.network, mesh)
             if self.teacher is not None:
                 shard_model(self.teacher.average, mesh)
+            if self.average is not None:
+                shard(self.average.network, mesh)
 
     def train_dataloader(self) -> Any:
         """The training images, on the device."""

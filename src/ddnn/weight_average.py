@@ -51,9 +51,11 @@ class WeightAverage(nn.Module):
             return
         self.steps.fill_(steps)
         pairs = list(zip(self.network.tensors().values(), network.tensors().values(), strict=True))
-        smooth = [(own, new) for own, new in pairs if own.is_floating_point()]
-        averaged, current = [own for own, _ in smooth], [new for _, new in smooth]
-        torch._foreach_lerp_(averaged, current, 1 - warm_decay(self.decay, steps))  # pyright: ignore[reportPrivateImportUsage]
+        share = 1 - warm_decay(self.decay, steps)
+        weights = [pair for pair in pairs if isinstance(pair[0], nn.Parameter)]  # may be divided among processes
+        statistics = [pair for pair in pairs if not isinstance(pair[0], nn.Parameter) and pair[0].is_floating_point()]
+        for averaged, current in (tuple(zip(*some, strict=True)) for some in (weights, statistics) if some):
+            torch._foreach_lerp_(averaged, current, share)  # pyright: ignore[reportPrivateImportUsage]
         for own, new in pairs:
             if not own.is_floating_point():
                 own.copy_(new)

@@ -68,7 +68,7 @@ def test_without_it_weights_and_statistics_are_equal_all_the_same(tmp_path: Path
 @pytest.mark.parametrize(
     "changes",
     [
-        {"objective": "ekd", "subnets": "resnet8,resnet14", "full": "resnet20", "accumulate": 2, "clip": 1.0},
+        {"objective": "ekd", "subnets": "resnet8,resnet14", "full": "resnet20", "accumulate": 2, "clip": 1, "ema": 0.9},
         pytest.param({"private_norms": True, "optimizer": "adamw"}, marks=pytest.mark.slow),
         pytest.param(
             {"full": "densenet40_bc", "subnets": {"half": [3, 3, 3]}, "train_images": 120, "epochs": 1},
@@ -82,3 +82,7 @@ def test_with_a_share_of_the_weights_each_they_train_as_with_the_whole(changes: 
     assert_same_weights(shares)
     for (expected, _), (actual, _) in zip(whole, shares, strict=True):
         torch.testing.assert_close(torch.tensor(actual["losses"]), torch.tensor(expected["losses"]), rtol=1e-3, atol=0)
+    for name, tensor in whole[0][1].items():  # what was saved: with `ema`, the running average
+        torch.testing.assert_close(
+            shares[0][1][name], tensor, rtol=1e-2, atol=2e-3, msg=lambda text, n=name: f"{n}: {text}"
+        )

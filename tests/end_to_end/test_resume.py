@@ -148,6 +148,14 @@ def test_a_checkpoint_that_does_not_fit_is_refused(tmp_path: Path, capfd: pytest
     assert "is no checkpoint of ddnn train" in refused(run(capfd, "train", "--resume", path))
 
 
+def test_fewer_epochs_than_the_run_has_come_to_are_refused(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "run"
+    train(TrainConfig(epochs=3, train_images=64, output=str(path)), progress=False)
+    config = RunDirectory(path).config_file
+    config.write_text(config.read_text().replace("epochs: 3", "epochs: 1"))
+    assert "says 1 epochs, and the run has come to epoch 3; restore" in refused(run(capfd, "train", "--resume", path))
+
+
 def test_checkpoints_are_put_in_place_whole(tmp_path: Path) -> None:
     path = tmp_path / "run"
     train(TrainConfig(epochs=3, train_images=200, checkpoint_steps=1, output=str(path)), progress=False)

@@ -215,7 +215,7 @@ class TrainConfig(DataConfig):
     def _check_sharding(self) -> None:
         """FSDP keeps a block's weights until all nets have run it, so they have to run, all of them."""
         options = ("compile", "activation_checkpointing", "channels_last", "subnets_per_step")
-        wrong = [name for name in (*options, "ema") if getattr(self, name)]
+        wrong = [name for name in options if getattr(self, name)]
         wrong += [f"objective {self.objective}"] if self.objective not in ("ekd", "joint", "inplace") else []
         check(
             self.strategy == "ddp" or not wrong,
