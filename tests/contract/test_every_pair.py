@@ -17,7 +17,7 @@ from ddnn.private_norms import is_norm
 from tests.contract.pairs import ONE_A_FAMILY, PAIRS, Pair
 from tests.contract.timm_pairs import TimmPair
 
-every_pair = pytest.mark.parametrize("pair", PAIRS)
+every_pair = pytest.mark.parametrize("pair", PAIRS, scope="module")  # one pair after the other
 
 
 def stock(pair: Pair, name: str, network: ddnn.DepthDynamicNetwork) -> nn.Module:

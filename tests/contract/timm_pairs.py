@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 import ddnn
 from ddnn.families import Depth
+from tests.contract.built import fresh
 
 
 @dataclass(frozen=True)
@@ -37,9 +38,8 @@ class TimmPair:
         return f"timm-{self.subnet}-in-{self.full}"
 
     def build(self) -> ddnn.DepthDynamicNetwork:
-        torch.manual_seed(0)
         subnets = [self.subnet] if self.depth is None else {self.subnet: self.depth}
-        return ddnn.build(f"timm/{self.full}", subnets, num_classes=7, **self.options)
+        return fresh(str(self), lambda: ddnn.build(f"timm/{self.full}", subnets, num_classes=7, **self.options))
 
     def stock(self, name: str) -> nn.Module:
         """The model that timm makes of this name or depth."""
