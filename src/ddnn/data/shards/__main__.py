@@ -4,13 +4,14 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from math import inf
 from pathlib import Path
 from typing import NoReturn
 
 from ddnn.data.shards.index import FILE, ShardIndex, write_index
 from ddnn.data.shards.indexing import expand, find_shards, index_shards
 from ddnn.data.shards.remote import is_remote
-from ddnn.data.shards.writing import write_shards
+from ddnn.data.shards.writing import CLASSES, write_shards
 from ddnn.data.splits import require_folder
 from ddnn.errors import DataError, DDNNError
 
@@ -50,7 +51,7 @@ def _failed(message: str) -> int:
 
 
 def _write(options: argparse.Namespace) -> tuple[ShardIndex, Path]:
-    if not options.shard_size_mib > 0:
+    if not 0 < options.shard_size_mib < inf:
         raise DataError(f"--shard-size-mib must be over 0, not {options.shard_size_mib}")
     return write_shards(options.folder.expanduser(), options.out.expanduser(), options.shard_size_mib), options.out
 
@@ -64,7 +65,7 @@ def _index(options: argparse.Namespace) -> tuple[ShardIndex, Path]:
         if is_remote(root):
             raise DataError(f"which shards {root} has is to be said: --train 'train-{{0000..0145}}.tar', --val, --test")
         splits = find_shards(Path(root))
-    index = index_shards(root, splits, _class_names(options.classes))
+    index = index_shards(root, splits, _class_names(root, options.classes))
     partial = place.with_name(f".{place.name}.{os.getpid()}")
     try:
         write_index(index, partial)
@@ -86,8 +87,9 @@ def _place(root: str, options: argparse.Namespace) -> Path:
     return place
 
 
-def _class_names(path: Path | None) -> list[str] | None:
-    if path is None:
+def _class_names(root: str, given: Path | None) -> list[str] | None:
+    path = Path(root) / CLASSES if given is None else given
+    if given is None and not path.is_file():
         return None
     try:
         names = [name.strip() for name in path.expanduser().read_text(encoding="utf-8").splitlines()]
@@ -110,7 +112,8 @@ def _parser() -> _Parser:
     for split in ("train", "val", "test"):
         shown = f"shards below it, as in '{split}-{{00..31}}.tar'"
         index.add_argument(f"--{split}", nargs="+", default=[], metavar="TAR", help=shown)
-    index.add_argument("--classes", type=Path, metavar="FILE", help="names of the classes, one a line, in their order")
+    named = f"names of the classes, one a line, in their order (default: {CLASSES} beside the shards, or numbers)"
+    index.add_argument("--classes", type=Path, metavar="FILE", help=named)
     index.add_argument("--output", type=Path, metavar="FILE", help=f"the index (default: {FILE} beside the shards)")
     index.add_argument("--replace", action="store_true", help="write anew over an index that is there")
     return parser

@@ -34,15 +34,18 @@ class Hashed:
 
     Attributes:
         size: bytes read.
+        zeros_from: the place after which all of them were 0.
     """
 
     def __init__(self, stream: IO[bytes]) -> None:
-        self._stream, self._digest, self.size = stream, hashlib.sha256(), 0
+        self._stream, self._digest, self.size, self.zeros_from = stream, hashlib.sha256(), 0, 0
 
     def read(self, count: int = -1) -> bytes:
         """The next bytes, fewer only at the end."""
         content = self._stream.read(count)
         self._digest.update(content)
+        if some := content.rstrip(b"\0"):
+            self.zeros_from = self.size + len(some)
         self.size += len(content)
         return content
 
@@ -79,12 +82,8 @@ def read_samples(stream: Hashed, name: str) -> list[Sample]:
         raise DataError(
             f"{name} is no plain tar, or a damaged one ({error}): shards are WebDataset's tars, not compressed"
         ) from None
-    stream.finish()
     samples = [_sample(key, list(group), name) for key, group in groupby(files, key=lambda file: file.key)]
-    found = [sample for sample in samples if sample is not None]
-    if any(sample.offset + sample.size > stream.size for sample in found):
-        raise DataError(f"{name} is cut off: it ends within an image")
-    return found
+    return [sample for sample in samples if sample is not None]
 
 
 def _files(stream: Hashed) -> Iterator[_File]:
@@ -96,6 +95,11 @@ def _files(stream: Hashed) -> Iterator[_File]:
                 continue
             key, ending = match[1].encode("utf-8", "backslashreplace").decode(), match[2].lower()
             yield _File(key, ending, member.offset_data, member.size, _label_content(archive, member, ending))
+        stream.finish()
+        if archive.offset + tarfile.BLOCKSIZE > stream.size:
+            raise ValueError("it is cut off")
+        if archive.offset < stream.zeros_from:  # tarfile takes a damaged header for the end
+            raise ValueError(f"what stands at byte {archive.offset} is no file")
 
 
 def _label_content(archive: tarfile.TarFile, member: tarfile.TarInfo, ending: str) -> bytes | None:

@@ -19,6 +19,9 @@ from ddnn.data.shards.indexing import index_shards
 from ddnn.data.splits import Split
 from ddnn.staging import staged
 
+CLASSES = "classes.txt"
+"""The names of the classes, one a line: what an index is made anew with."""
+
 MIB = 2**20
 _BLOCK = tarfile.BLOCKSIZE
 _SHUFFLE_SEED = 0
@@ -53,6 +56,7 @@ def write_shards(folder: Path, output: Path, shard_mib: float = 256) -> ShardInd
             paths[name] = _write(_members(split, order), place, int(shard_mib * MIB))
         below = {name: [path.relative_to(stage).as_posix() for path in found] for name, found in paths.items()}
         index = index_shards(str(stage), below, source.class_names)
+        (stage / CLASSES).write_text("".join(f"{name}\n" for name in source.class_names), encoding="utf-8")
         write_index(index, stage / FILE)
     return index
 
