@@ -15,14 +15,16 @@ _Rest = TypeVar("_Rest")
 
 
 def fetched_ahead(batches: Sequence[tuple[Tensor, _Rest]], blocks: Blocks) -> Iterator[tuple[Tensor, _Rest]]:
-    """The batches themselves, while the shards of the next block's worth of images are fetched in threads.
+    """The batches themselves, while the shards of the next half block's worth of images are fetched in threads.
+
+    With what workers have still to decode of the batches before, that is no more than two blocks at any time.
 
     Args:
         batches: image numbers, and whatever belongs to them.
         blocks: the shards of the images.
     """
     needs = list(_first_needs(blocks.shard[batch.numpy()] for batch, _ in batches))
-    fetching = _Fetching(blocks, needs, reach=-(-len(batches) * blocks.size // max(1, len(needs))))
+    fetching = _Fetching(blocks, needs, reach=len(batches) * blocks.size // max(1, 2 * len(needs)))
     try:
         for number, batch in enumerate(batches):
             fetching.reached(number)

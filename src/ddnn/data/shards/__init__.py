@@ -7,5 +7,6 @@ stands where in an epoch, going on in the middle of one, and each process's shar
 """
 
 from ddnn.data.shards.source import open_shards
+from ddnn.data.shards.writing import write_shards
 
-__all__ = ["open_shards"]
+__all__ = ["open_shards", "write_shards"]

@@ -57,6 +57,8 @@ class ShardCache:
             except FileNotFoundError:
                 self.fetch(shard)
                 continue
+            except OSError as error:
+                raise self._not_kept(shard, error) from None
             if os.fstat(file.fileno()).st_size == shard.size:
                 _mark_used(file)
                 return file
@@ -82,14 +84,18 @@ class ShardCache:
         except Timeout:
             return
         except OSError as error:
-            raise DataError(
-                f"Cannot keep {self.name(shard)} in {self.folder}: {_reason(error)}; give another folder with "
-                "--shards.cache, or less room with --shards.cache_gib"
-            ) from None
+            raise self._not_kept(shard, error) from None
 
     def name(self, shard: Shard) -> str:
         """What messages call a shard."""
         return f"{self.url}/{shard.path}"
+
+    def _not_kept(self, shard: Shard, error: OSError) -> DataError:
+        reason = "the disk is full" if error.errno == errno.ENOSPC else error.strerror or error
+        return DataError(
+            f"Cannot keep {self.name(shard)} in {self.folder}: {reason}; give another folder with --shards.cache, or "
+            "less room with --shards.cache_gib"
+        )
 
     def _download(self, shard: Shard, path: Path) -> None:
         partial = path.with_suffix(".partial")
@@ -152,7 +158,3 @@ class ShardCache:
 def _mark_used(file: IO[bytes]) -> None:
     if time.time() - os.fstat(file.fileno()).st_mtime > _USE_SECONDS:
         os.utime(file.fileno())
-
-
-def _reason(error: OSError) -> str:
-    return "the disk is full" if error.errno == errno.ENOSPC else error.strerror or str(error)

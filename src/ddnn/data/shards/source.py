@@ -1,7 +1,6 @@
 """Shards as a source of images: each split is the rows of the index that are in its shards."""
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -50,11 +49,9 @@ class LocalShards:
         """The shard, for reading.
 
         Raises:
-            DataError: it is missing, lies elsewhere by way of a link, or was changed since it was indexed.
+            DataError: it is missing, or was changed since it was indexed.
         """
         path = self.root / shard.path
-        if os.path.realpath(path) != os.path.join(os.path.realpath(self.root), shard.path):  # noqa: PTH118
-            raise DataError(f"{path} is a link, or in a folder that is one: shards must lie in {self.root}")
         try:
             file = path.open("rb", buffering=0)
         except OSError as error:
@@ -126,16 +123,17 @@ def open_shards(root: str, config: ShardsConfig) -> Source:
     """
     root = root.rstrip("/")
     index = _read_index(root, config.index)
-    store = _remote(root, config) if is_remote(root) else LocalShards(Path(root).expanduser())
+    store = _remote(root, index, config) if is_remote(root) else _local(Path(root).expanduser(), index)
+    shard, offset, size = (index.column(name) for name in ("shard", "offset", "size"))
+    images = ShardImages(store, index.shards, index.samples.column("key"), shard, offset, size)
+    labels = index.column("label")
     splits = [split for split in SPLITS if any(shard.split == split for shard in index.shards)]
-    if isinstance(store, ShardCache) and "train" in splits:
-        _check_room(store, index, config)
     return Source(
         name=f"shards:{root}",
         class_names=index.class_names,
         channels=3,
-        own_side=lambda: _own_side(_images(index, store)),
-        splits=arrange({split: _reader(index, store, split, config.block) for split in splits}),
+        own_side=lambda: _own_side(images),
+        splits=arrange({split: partial(_read, images, labels, split, config.block) for split in splits}),
         absent=_EXPECTED,
     )
 
@@ -159,39 +157,35 @@ def _read_index(root: str, given: str | None) -> ShardIndex:
         raise DataError(f"Cannot read {path}: {error.strerror or error}") from None
 
 
-def _remote(root: str, config: ShardsConfig) -> ShardCache:
+def _local(root: Path, index: ShardIndex) -> LocalShards:
+    inside = os.path.realpath(root)
+    for shard in index.shards:
+        path = root / shard.path
+        if os.path.realpath(path) != os.path.join(inside, shard.path):  # noqa: PTH118  # as text, like realpath's
+            raise DataError(f"{path} is a link, or in a folder that is one: shards must lie in {root}")
+    return LocalShards(root)
+
+
+def _remote(root: str, index: ShardIndex, config: ShardsConfig) -> ShardCache:
+    """The cache; two blocks must fit, for whoever fetches ahead is in the next one already."""
     check_url(root)
-    folder = default_folder() if config.cache is None else Path(config.cache).expanduser()
-    return ShardCache(root, folder, int(config.cache_gib * GIB))
-
-
-def _check_room(store: ShardCache, index: ShardIndex, config: ShardsConfig) -> None:
-    """Whoever decodes ahead is in the next block already, so two must fit."""
+    most = int(config.cache_gib * GIB)
     sizes = sorted((shard.size for shard in index.shards if shard.split == "train"), reverse=True)
     needed = sum(sizes[: 2 * config.block])
-    if needed > store.most:
+    if needed > most:
         raise DataError(
             f"shards.cache_gib of {config.cache_gib:g} is too little for two blocks of {config.block} shards: give at "
             f"least {needed / GIB:.3g}, or a smaller --shards.block"
         )
+    return ShardCache(root, default_folder() if config.cache is None else Path(config.cache).expanduser(), most)
 
 
-def _images(index: ShardIndex, store: Store) -> ShardImages:
-    shard, offset, size = (index.column(name) for name in ("shard", "offset", "size"))
-    return ShardImages(store, index.shards, index.samples.column("key"), shard, offset, size)
-
-
-def _reader(index: ShardIndex, store: Store, split: str, block: int) -> Callable[[], Split]:
-    def read() -> Split:
-        images = _images(index, store)
-        belongs = np.array([shard.split == split for shard in index.shards])[images.shard]
-        rows = np.flatnonzero(belongs)
-        blocks = None
-        if isinstance(store, ShardCache):
-            blocks = Blocks(images.shard[rows], block, partial(_fetch, store, index.shards))
-        return Split(images, rows, index.column("label")[rows], blocks)
-
-    return read
+def _read(images: ShardImages, labels: np.ndarray, split: str, block: int) -> Split:
+    rows = np.flatnonzero(np.array([shard.split == split for shard in images.shards])[images.shard])
+    blocks = None
+    if isinstance(images.store, ShardCache):
+        blocks = Blocks(images.shard[rows], block, partial(_fetch, images.store, images.shards))
+    return Split(images, rows, labels[rows], blocks)
 
 
 def _fetch(store: ShardCache, shards: tuple[Shard, ...], number: int) -> None:

@@ -22,6 +22,9 @@ from ddnn.staging import staged
 CLASSES = "classes.txt"
 """The names of the classes, one a line: what an index is made anew with."""
 
+DIRECTORIES = {"train": "train", "validation": "val", "test": "test"}
+"""Where each split's shards go."""
+
 MIB = 2**20
 _BLOCK = tarfile.BLOCKSIZE
 _SHUFFLE_SEED = 0
@@ -48,22 +51,24 @@ def write_shards(folder: Path, output: Path, shard_mib: float = 256) -> ShardInd
     with staged(output, "folder") as stage:
         paths = {}
         for name in source.splits:
-            split, place = source.split(name), stage / _directory(name, folder)
+            split, own_name = source.split(name), _own_name(name, folder)
+            place = stage / DIRECTORIES[own_name]
             place.mkdir()
             order = np.arange(len(split))
             if name == "train":
                 order = np.random.default_rng(_SHUFFLE_SEED).permutation(order)
-            paths[name] = _write(_members(split, order), place, int(shard_mib * MIB))
-        below = {name: [path.relative_to(stage).as_posix() for path in found] for name, found in paths.items()}
-        index = index_shards(str(stage), below, source.class_names)
+            written = _write(_members(split, order), place, int(shard_mib * MIB))
+            paths[own_name] = [path.relative_to(stage).as_posix() for path in written]
+        index = index_shards(str(stage), paths, source.class_names)
         (stage / CLASSES).write_text("".join(f"{name}\n" for name in source.class_names), encoding="utf-8")
         write_index(index, stage / FILE)
     return index
 
 
-def _directory(split: str, folder: Path) -> str:
-    """Where a split goes: under the name that it has in the folder."""
-    return "val" if split == "validation" or (split == "test" and not (folder / "test").is_dir()) else split
+def _own_name(split: str, folder: Path) -> str:
+    """What a split is in the folder, where validation images may be the test split for lack of others."""
+    stands_in = split == "test" and (folder / "val").is_dir() and not (folder / "test").is_dir()
+    return "validation" if stands_in else split
 
 
 def _members(split: Split, order: np.ndarray) -> Iterator[tuple[str, bytes, int]]:
