@@ -101,7 +101,11 @@ def small_pictures(root: Path, images: int) -> str:
 
 def large_pictures(root: Path, images: int) -> list[str]:
     """Large pictures, as files, as parquet and as shards."""
-    writers = {"folder": synthetic.write_folder, "parquet": synthetic.write_parquet, "shards": synthetic.write_shards_of}
+    writers = {
+        "folder": synthetic.write_folder,
+        "parquet": synthetic.write_parquet,
+        "shards": synthetic.write_shards_of,
+    }
     return [write(root / name, images, *LARGE_PICTURE) for name, write in writers.items()]
 
 
