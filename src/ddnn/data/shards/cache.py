@@ -22,7 +22,7 @@ from ddnn.errors import DataError
 
 GIB = 2**30
 _USE_SECONDS = 10.0  # how exactly it is known when a shard was last used
-_ABANDONED_SECONDS = 900.0  # a download that has not grown for so long is nobody's any more
+_ROOM_SECONDS = 0.2  # between two looks at whether there is room
 
 
 def default_folder() -> Path:
@@ -125,24 +125,29 @@ class ShardCache:
             raise Interrupted(f"its checksum is not that of the index; {changed}")
 
     def _reserve(self, shard: Shard, partial: Path) -> None:
-        """Delete what was not used for longest, and take the room with an empty file of the shard's size."""
+        """Take the room for a shard with an empty file of its size, once there is room."""
         if shard.size > self.most:
             raise DataError(
                 f"{self.name(shard)} has {shard.size / GIB:.3g} GiB, more than the cache may hold: raise "
                 f"--shards.cache_gib, which is {self.most / GIB:.3g}"
             )
+        partial.unlink(missing_ok=True)  # of a process that was killed
+        while not self._took_room(shard.size, partial):
+            time.sleep(_ROOM_SECONDS)  # until a download is whole, and may be deleted for this one
+
+    def _took_room(self, size: int, partial: Path) -> bool:
+        """Delete what was not used for longest, as far as need be; whether that was enough, and the room is taken."""
         with FileLock(self.folder / "room.lock"):
-            partial.unlink(missing_ok=True)  # of a process that was killed
             kept = sorted(self._kept())
-            room = self.most - sum(size for _, size, _ in kept)
-            for used, size, path in kept:
-                if room >= shard.size:
-                    break
-                if path.suffix == ".tar" or time.time() - used > _ABANDONED_SECONDS:
+            room = self.most - sum(held for _, held, _ in kept)
+            for _, held, path in kept:
+                if room < size and not _is_on_its_way(path):
                     path.unlink(missing_ok=True)
-                    room += size
-            with partial.open("wb") as file:
-                file.truncate(shard.size)
+                    room += held
+            if room >= size:
+                with partial.open("wb") as file:
+                    file.truncate(size)
+            return room >= size
 
     def _kept(self) -> Iterator[tuple[float, int, Path]]:
         """(time of the last use, bytes, path) of shards, whole or still on their way."""
@@ -153,6 +158,17 @@ class ShardCache:
                 except FileNotFoundError:  # a download has ended
                     continue
                 yield status.st_mtime, status.st_size, path
+
+
+def _is_on_its_way(path: Path) -> bool:
+    """Whether a process is downloading it; one that was killed holds no lock any more."""
+    if path.suffix == ".tar":
+        return False
+    try:
+        with FileLock(path.with_suffix(".lock"), blocking=False):
+            return False
+    except Timeout:
+        return True
 
 
 def _mark_used(file: IO[bytes]) -> None:

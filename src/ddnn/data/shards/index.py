@@ -5,7 +5,6 @@ root, images lie within their shard, labels are those of a class. A checksum ove
 """
 
 import hashlib
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -14,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ddnn.errors import DataError
@@ -126,6 +126,7 @@ def _checked(header: dict[str, Any], samples: pa.Table) -> ShardIndex:
     _require(header["format"] == _FORMAT, f"it has format {header['format']!r}, this version of ddnn reads {_FORMAT}")
     _require(samples.schema.equals(SCHEMA), f"its columns are not {', '.join(SCHEMA.names)}")
     _require(not any(column.null_count for column in samples.columns), "it has gaps")
+    samples.validate(full=True)
     _require(header["samples"] == _digest(samples), "its checksum differs: it was edited or damaged")
     names = [str(name) for name in header["class_names"]]
     index = ShardIndex(tuple(names), tuple(Shard(**shard) for shard in header["shards"]), samples)
@@ -166,14 +167,15 @@ def _digest(samples: pa.Table) -> str:
     """SHA-256 of the rows, however the file stores them."""
     digest = hashlib.sha256()
     for column in samples.columns:
-        digest.update(_content(column))
+        if pa.types.is_string(column.type):
+            texts = column.combine_chunks()
+            lengths = pc.call_function("binary_length", [texts])
+            together = pc.call_function("binary_join", [pa.ListArray.from_arrays([0, len(texts)], texts), ""])
+            digest.update(lengths.to_numpy().tobytes())
+            digest.update(together[0].as_buffer())
+        else:
+            digest.update(column.to_numpy().tobytes())
     return digest.hexdigest()
-
-
-def _content(column: pa.ChunkedArray) -> bytes:
-    if pa.types.is_string(column.type):
-        return json.dumps(column.to_pylist()).encode()
-    return column.to_numpy().tobytes()
 
 
 def table_of(rows: Sequence[tuple[int, str, int, int, int]]) -> pa.Table:

@@ -22,6 +22,10 @@ _REFUSED = (400, 401, 403, 404, 410)  # HTTP's answers that will be the same ano
 _Result = TypeVar("_Result")
 
 
+class NotThereError(DataError):
+    """There is no such file, or it may not be read; the message names it."""
+
+
 class Interrupted(Exception):
     """What was read is not what it should be; it may be another time."""
 
@@ -63,7 +67,7 @@ def opened(url: str) -> Iterator[IO[bytes]]:
     """A stream of the content; what goes wrong while it is read is an `Interrupted`.
 
     Raises:
-        DataError: there is no such file, or it may not be read.
+        NotThereError: there is no such file, or it may not be read.
     """
     protocol = url.partition("://")[0]
     options = {"block_size": 0} if protocol.startswith("http") else {}  # 0: one request, read as it comes
@@ -74,7 +78,7 @@ def opened(url: str) -> Iterator[IO[bytes]]:
     except Exception as error:  # each protocol has its own package, with its own errors
         cause = error.__cause__ or error  # fsspec makes a FileNotFoundError of a connection that dropped, too
         if isinstance(cause, FileNotFoundError | PermissionError) or getattr(cause, "status", None) in _REFUSED:
-            raise DataError(f"Cannot read {url}: it is not there, or may not be read") from None
+            raise NotThereError(f"Cannot read {url}: it is not there, or may not be read") from None
         raise Interrupted(_reason(cause)) from None
     with file:
         yield _Stream(file)  # type: ignore[misc]

@@ -15,7 +15,7 @@ from ddnn.data.blocks import Blocks
 from ddnn.data.images import common_side, decode, read_size, spread
 from ddnn.data.shards.cache import GIB, ShardCache, default_folder
 from ddnn.data.shards.index import FILE, SPLITS, Shard, ShardIndex, parse_index
-from ddnn.data.shards.remote import check_url, is_remote, read_bytes
+from ddnn.data.shards.remote import NotThereError, check_url, is_remote, read_bytes
 from ddnn.data.splits import Source, Split, arrange, require_folder
 from ddnn.errors import DataError
 
@@ -142,7 +142,10 @@ def _read_index(root: str, given: str | None) -> ShardIndex:
     place = given or f"{root}/{FILE}"
     if is_remote(place):
         check_url(place)
-        return parse_index(read_bytes(place), place)
+        try:
+            return parse_index(read_bytes(place), place)
+        except NotThereError as error:
+            raise DataError(f"{error}; shards need an index: python -m ddnn.data.shards index --help") from None
     if not is_remote(root):
         require_folder(Path(root).expanduser(), _EXPECTED)
     path = Path(place).expanduser()

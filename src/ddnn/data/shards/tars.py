@@ -87,7 +87,7 @@ def read_samples(stream: Hashed, name: str) -> list[Sample]:
 
 
 def _files(stream: Hashed) -> Iterator[_File]:
-    with tarfile.open(fileobj=stream, mode="r|", errors="surrogateescape") as archive:  # type: ignore[call-overload]
+    with tarfile.open(fileobj=stream, mode="r|", bufsize=1 << 20) as archive:  # type: ignore[call-overload]
         for member in archive:
             archive.members = []  # or it would keep them all
             match = _NAME.fullmatch(member.name)

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 
 from ddnn.config import DataConfig, ShardsConfig
 from ddnn.data import open_data
@@ -128,6 +129,22 @@ def held(cache: Path) -> int:
     return sum(sizes)
 
 
+def test_room_that_others_are_using_is_waited_for_and_that_of_the_dead_is_taken(server, index, cache):
+    first, second = index.shards[:2]
+    store = ShardCache(server.url, cache, max(first.size, second.size))
+    cache.mkdir()
+    partial = cache / f"{first.sha256}.partial"
+    partial.write_bytes(bytes(first.size))
+    with ThreadPoolExecutor(1) as pool:
+        with FileLock(partial.with_suffix(".lock")):
+            fetching = pool.submit(store.fetch, second)
+            time.sleep(0.4)
+            assert not fetching.done()
+            assert partial.exists()
+        fetching.result(10)
+    assert [path.stem for path in cache.glob("*.[tp]a*")] == [second.sha256]
+
+
 def _drop(_: bytes) -> None:
     return None
 
@@ -211,7 +228,7 @@ def test_shards_of_others_are_indexed_from_the_server_and_used_with_an_index_her
     assert main(["index", server.url, *given, *names, "--output", str(place)]) == 0
     assert parse_index(place.read_bytes(), "mine") == index
     (written[1] / "index.parquet").unlink()
-    with pytest.raises(DataError, match=r"Cannot read .*/index\.parquet: it is not there"):
+    with pytest.raises(DataError, match=r"Cannot read .*/index\.parquet: it is not there.*ddnn\.data\.shards index"):
         open_data(config, 0)
     data = open_data(replace(config, shards=replace(config.shards, index=str(place))), 0)
     assert sum(len(labels) for _, labels in data.test("cpu")) == 7
