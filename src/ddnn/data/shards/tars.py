@@ -39,10 +39,18 @@ class Hashed:
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream, self._digest, self.size, self.zeros_from = stream, hashlib.sha256(), 0, 0
+        self._ended = False
 
     def read(self, count: int = -1) -> bytes:
-        """The next bytes, fewer only at the end."""
+        """The next bytes, none at the end.
+
+        Raises:
+            EOFError: asked for more after that, as tarfile does for hours if a damaged header says so.
+        """
+        if self._ended:
+            raise EOFError("it is cut off")
         content = self._stream.read(count)
+        self._ended = not content
         self._digest.update(content)
         if some := content.rstrip(b"\0"):
             self.zeros_from = self.size + len(some)
@@ -51,8 +59,8 @@ class Hashed:
 
     def finish(self) -> str:
         """Read what is left; gives the SHA-256 of all."""
-        while self.read(1 << 20):
-            pass
+        while not self._ended:
+            self.read(1 << 20)
         return self._digest.hexdigest()
 
 

@@ -121,6 +121,15 @@ def test_samples_that_are_not_as_they_should_be(files, message, make_tar, tmp_pa
     assert not (tmp_path / "index.parquet").exists()
 
 
+def sized(tar: bytes, size: int) -> bytes:
+    """The same tar, whose first header says another size, and has the checksum of that."""
+    header = bytearray(tar[:512])
+    header[124:136] = (b"\x80" if size >= 0 else b"\xff") + size.to_bytes(11, "big", signed=True)
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    return bytes(header) + tar[512:]
+
+
 def test_tars_that_are_damaged(make_tar, tmp_path, capsys):
     pairs = {f"{number}.{end}": "1" * size for number in range(8) for end, size in (("jpg", 601), ("cls", 1))}
     path = make_tar(tmp_path / "train-0.tar", pairs)
@@ -135,6 +144,8 @@ def test_tars_that_are_damaged(make_tar, tmp_path, capsys):
         "cut before a header": whole[: headers[4]],
         "header": whole[: headers[4]] + b"\xff" * 8 + whole[headers[4] + 8 :],
         "two in one": whole + whole,
+        "a file of exbibytes": whole[: headers[4]] + sized(whole[headers[4] :], 2**62),
+        "a file of less than nothing": whole[: headers[4]] + sized(whole[headers[4] :], -(2**20)),
     }
     for what, content in damaged.items():
         if content is None:

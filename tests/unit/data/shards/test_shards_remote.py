@@ -3,6 +3,7 @@
 import contextlib
 import multiprocessing
 import os
+import pickle
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -60,6 +61,9 @@ def test_training_has_the_images_of_the_shards_here_in_an_order_of_its_own(confi
         here.image(index, 3).numpy().tobytes() for index in range(21)
     ]
     assert np.array_equal(remote.labels, here.labels)
+    pickled = pickle.loads(pickle.dumps(remote))  # as for workers that are not forked
+    assert torch.equal(pickled.image(0, 3), remote.image(0, 3))
+    assert pickled.blocks.fetch(0) is None
     assert set(sent_shards(server).values()) == {1}
 
 
