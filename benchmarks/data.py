@@ -3,8 +3,8 @@
 python benchmarks/data.py [--large_side 224 --large_batch 8 --workers 2 --small cifar10 --large folder:PATH]
 
 Two pipelines: small images live as uint8 on the device and are cropped and flipped there in batches; large ones are
-decoded by worker processes, which cut out a random part, resize and flip it. Large ones are read from a folder and from
-parquet. The images are made up (see synthetic.py) unless a data set is named.
+decoded by worker processes, which cut out a random part, resize and flip it. Large ones are read from a folder, from
+parquet and from shards. The images are made up (see synthetic.py) unless a data set is named.
 
 Speed alone is images per second over windows of some batches, once the queues that the workers fill ahead are drained.
 Waiting is the time in `next(batches)` over the time of the whole step, in EKD training of ResNet-8/14/20 on small and
@@ -70,7 +70,7 @@ def main(
 
     Args:
         small: a data set of small colour images, as `ddnn train --data` takes it; None makes images up.
-        large: a data set of large images; None makes images up, once as a folder and once as parquet.
+        large: a data set of large images; None makes images up, as a folder, as parquet and as shards.
         images: how many to make up; on a fast GPU take more, so that epochs last a while.
         small_batch: images in a batch of small ones.
         large_batch: images in a batch of large ones.
@@ -100,8 +100,12 @@ def small_pictures(root: Path, images: int) -> str:
 
 
 def large_pictures(root: Path, images: int) -> list[str]:
-    """Large pictures, as files and as parquet."""
-    writers = {"folder": synthetic.write_folder, "parquet": synthetic.write_parquet}
+    """Large pictures, as files, as parquet and as shards."""
+    writers = {
+        "folder": synthetic.write_folder,
+        "parquet": synthetic.write_parquet,
+        "shards": synthetic.write_shards_of,
+    }
     return [write(root / name, images, *LARGE_PICTURE) for name, write in writers.items()]
 
 

@@ -15,6 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
+from ddnn.data.shards import write_shards
+
 CLASSES = 10
 GRAIN = 24.0  # standard deviation of the noise on each colour, of 255
 DIFFERENT = 64
@@ -48,6 +50,13 @@ def write_parquet(root: Path, count: int, height: int, width: int) -> str:
     images = [{"bytes": encoded[number % DIFFERENT], "path": f"{number}.jpg"} for number in range(count)]
     pq.write_table(pa.table({"image": images, "label": list(_labels(count))}), root / "train.parquet")
     return f"parquet:{root}"
+
+
+def write_shards_of(root: Path, count: int, height: int, width: int) -> str:
+    """The same in WebDataset's tars with an index."""
+    folder = write_folder(root, count, height, width).partition(":")[2]
+    write_shards(Path(folder), root / "shards")
+    return f"shards:{root / 'shards'}"
 
 
 def _labels(count: int) -> Iterator[int]:

@@ -16,7 +16,7 @@ import pickle
 import shutil
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import StringIO
 from pathlib import Path, PurePath
 from typing import Any
@@ -281,11 +281,13 @@ def evaluation_data(path: Path, config: EvaluateConfig) -> DataConfig:
     run = RunDirectory(path)
     if config.data is None and not run.config_file.is_file():
         raise DDNNError(f"{path} is a saved network, not a run, so it does not say what to evaluate on; give --data")
-    own = DataConfig() if config.data is not None else run.read_config()
+    known = run.read_config() if run.config_file.is_file() else DataConfig()
+    own = DataConfig() if config.data is not None else known
     return DataConfig(
         data=config.data or own.data,
         data_root=config.data_root if config.data is not None else own.data_root,
         batch_size=config.batch_size,
         workers=config.workers,
         max_corrupt=own.max_corrupt if config.max_corrupt is None else config.max_corrupt,
+        shards=replace(known.shards, index=own.shards.index),
     )

@@ -11,6 +11,8 @@ import ddnn
 SOURCES = sorted(Path(ddnn.__file__).parent.rglob("*.py"))
 OWN_FILES = {"probe.py"}
 """Reads a model that the process which started it has just written into a temporary folder."""
+TARS = {"tars.py", "writing.py"}
+"""Read and write tars; what they read is nowhere unpacked."""
 FORBIDDEN = {
     "pickle.load", "pickle.loads", "pickle.Unpickler", "marshal.loads", "shelve.open", "yaml.load", "yaml.unsafe_load",
     "yaml.full_load", "joblib.load", "eval", "exec", "os.system", "tarfile.open", "shutil.unpack_archive",
@@ -27,7 +29,9 @@ def calls(path: Path) -> Iterator[tuple[str, ast.Call]]:
 def test_nothing_that_can_run_code_is_loaded(path: Path) -> None:
     for name, call in calls(path):
         options = {option.arg: ast.unparse(option.value) for option in call.keywords}
-        assert name not in FORBIDDEN, f"{path}: {name}"
+        assert name not in FORBIDDEN or (name == "tarfile.open" and path.name in TARS), f"{path}: {name}"
+        assert not name.endswith(".extractall"), f"{path}: {name}"
+        assert not name.endswith(".extract") or path.name not in TARS, f"{path}: {name}"
         assert options.get("shell") != "True", f"{path}: {name}"
         assert options.get("allow_pickle") != "True", f"{path}: {name}"
         if name == "torch.load":

@@ -46,10 +46,11 @@ def _wanted(run: Path, config: CascadeConfig) -> DataConfig:
     else:
         own = directory.read_config()
     if config.data is not None and config.data != own.data:
-        return _prepared(config, config.data, config.data_root, 0)
+        other = _prepared(config, config.data, config.data_root, 0)
+        return replace(other, shards=replace(own.shards, index=None))
     root = own.data_root if config.data is None else config.data_root
     wanted = _prepared(config, own.data, root, own.max_corrupt)
-    return replace(wanted, train_images=own.train_images, validation=own.validation)
+    return replace(wanted, train_images=own.train_images, validation=own.validation, shards=own.shards)
 
 
 def _prepared(config: CascadeConfig, data: str, root: str, allowed: int) -> DataConfig:

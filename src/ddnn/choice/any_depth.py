@@ -14,7 +14,6 @@ from ddnn.choice.search import Search, require_optuna, search
 from ddnn.choice.space import DepthSpace
 from ddnn.config import ChooseConfig
 from ddnn.deployment.manifest import is_export
-from ddnn.deployment.staging import check_new, staged
 from ddnn.errors import DDNNError
 from ddnn.evaluation import Score
 from ddnn.profiles.measure import describe, now, software
@@ -22,6 +21,7 @@ from ddnn.profiles.network_subject import NetworkSubject, open_network
 from ddnn.profiles.profile import caveats
 from ddnn.profiles.report import folder_for, reserved
 from ddnn.profiles.steps import steps
+from ddnn.staging import check_new, staged
 
 
 @dataclass(frozen=True)

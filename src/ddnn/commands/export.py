@@ -29,8 +29,8 @@ def run(options: Any) -> None:
     from ddnn.building import load, network_directory
     from ddnn.cascade_spec import read_cascade
     from ddnn.deployment import export_onnx, export_torch
-    from ddnn.deployment.staging import check_new
     from ddnn.run_directory import RunDirectory
+    from ddnn.staging import check_new
     from ddnn.storage import read_config
 
     run, directory = Path(options.run), Path(config.output or Path(options.run, "export"))

@@ -22,7 +22,7 @@ def run(options: Any) -> None:
     config = from_fields(QuantizeConfig, options.as_dict())
     from ddnn.building import load
     from ddnn.deployment.graphs import require_onnx
-    from ddnn.deployment.staging import check_new
+    from ddnn.staging import check_new
 
     require_onnx()
     run, directory = Path(options.run), Path(config.output or Path(options.run, "export-int8"))

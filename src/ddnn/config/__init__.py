@@ -8,7 +8,7 @@ from ddnn.config.cascade import CascadeConfig
 from ddnn.config.choose import ChooseConfig
 from ddnn.config.commands import EvaluateConfig, ExtractConfig, FamiliesConfig, PredictConfig
 from ddnn.config.compare import METHODS, OWN_KEYS, CompareConfig
-from ddnn.config.data import AugmentConfig, DataConfig
+from ddnn.config.data import AugmentConfig, DataConfig, ShardsConfig
 from ddnn.config.export import ExportConfig
 from ddnn.config.fields import described, from_fields, unknown_keys
 from ddnn.config.profile import PRECISIONS, RUNTIMES, ProfileConfig
@@ -33,6 +33,7 @@ __all__ = [
     "PredictConfig",
     "ProfileConfig",
     "QuantizeConfig",
+    "ShardsConfig",
     "TrainConfig",
     "described",
     "from_fields",

@@ -22,7 +22,7 @@ class CascadeConfig:
             likewise.
         nets: those that may take part, as a list or with commas between them; None means all.
         data: whose held-out images to calibrate on, and whose test images to evaluate on: digits, cifar10, cifar100,
-            folder:PATH or parquet:PATH; None means what the run was trained on.
+            folder:PATH, parquet:PATH or shards:PATH; None means what the run was trained on.
         data_root: where cifar10 and cifar100 are, or are downloaded to.
         export: an export of the run, to calibrate and measure with onnxruntime rather than PyTorch.
         batch_size: images in a batch whose time is measured.

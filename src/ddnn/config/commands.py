@@ -34,7 +34,8 @@ class EvaluateConfig:
     """What to evaluate a network on.
 
     Args:
-        data: digits, cifar10, cifar100, imagenet, folder:PATH or parquet:PATH; None means what the run was trained on.
+        data: digits, cifar10, cifar100, imagenet, folder:PATH, parquet:PATH or shards:PATH; None means what the run was
+            trained on.
         data_root: where cifar10, cifar100 and imagenet are; the first two are downloaded there if need be.
         batch_size: images in a batch.
         workers: processes that decode large images; None means one a core, at most 8.

@@ -59,12 +59,37 @@ class AugmentConfig:
 
 
 @dataclass(frozen=True)
+class ShardsConfig:
+    """Where shards that are not on this machine are kept while they are used.
+
+    Args:
+        index: path or URL of the shards' index, where it does not lie beside them as index.parquet.
+        cache: folder that shards are downloaded into, shared by all processes and runs of a machine; None means
+            ~/.cache/ddnn/shards.
+        cache_gib: the most that it holds, in GiB; the shards that were not used for longest are deleted.
+        block: a training epoch goes through so many remote shards at a time, in an order and with their images
+            shuffled anew for each epoch. Shards on this machine are shuffled as a whole.
+    """
+
+    index: str | None = None
+    cache: str | None = None
+    cache_gib: float = 32.0
+    block: int = 16
+
+    def __post_init__(self) -> None:
+        check_types(self, "shards.")
+        check(0 < self.cache_gib < inf, f"shards.cache_gib must be over 0 GiB, not {self.cache_gib}")
+        check(self.block >= 1, f"shards.block must be 1 or more shards, not {self.block}")
+
+
+@dataclass(frozen=True)
 class DataConfig:
     """Which images, and how they are prepared.
 
     Args:
-        data: digits, cifar10, cifar100, imagenet, folder:PATH (train/ and val/ with one folder a class) or parquet:PATH
-            (train.parquet and test.parquet in Hugging Face's layout).
+        data: digits, cifar10, cifar100, imagenet, folder:PATH (train/ and val/ with one folder a class), parquet:PATH
+            (train.parquet and test.parquet in Hugging Face's layout), shards:PATH or shards:URL (WebDataset's tar files
+            with an index, which python -m ddnn.data.shards makes).
         data_root: where cifar10, cifar100 and imagenet are; the first two are downloaded there if need be.
         image_size: side of the square images in pixels; None means the data set's own, or 224 where sizes differ.
         train_images: use only that many training images, the same for each run; None means all.
@@ -74,6 +99,7 @@ class DataConfig:
         workers: processes that decode large images; None means one a core, at most 8.
         max_corrupt: leave out up to so many images of a split that cannot be decoded, each named once (by each process
             for itself); in training, others take their place. 0 refuses the first.
+        shards: where remote shards are kept while they are used.
     """
 
     data: str = "digits"
@@ -85,6 +111,7 @@ class DataConfig:
     batch_size: int = 64
     workers: int | None = None
     max_corrupt: int = 0
+    shards: ShardsConfig = field(default_factory=ShardsConfig)
 
     def __post_init__(self) -> None:
         check_types(self)

@@ -38,7 +38,7 @@ def open_data(config: DataConfig, seed: int, spec: DataSpec | None = None) -> "D
         DataError: the data set is unknown, missing, or not as it should be; its classes are not those of `spec`;
             or `config` asks for what cannot be done with it.
     """
-    source = open_source(config.data, config.data_root)
+    source = open_source(config.data, config.data_root, config.shards)
     if spec is not None:
         _check_classes(source, spec)
     elif len(source.class_names) < 2:
@@ -172,7 +172,9 @@ class Data:
         pixels = None
         if is_small(self.size):
             split, pixels = self._in_memory(name, split)
-        order = EpochOrder(len(split), config.batch_size, self._seed, training, shard, parts, config.augment.repeats)
+        blocks = split.blocks if pixels is None else None
+        repeats = config.augment.repeats
+        order = EpochOrder(len(split), config.batch_size, self._seed, training, shard, parts, repeats, blocks)
         if pixels is not None:
             augmentation = self._augmentation if training else None
             return MemoryLoader(pixels, split.label_tensor(), self.spec, order, augmentation, device)

@@ -15,12 +15,14 @@ from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 from torchvision.transforms import v2
 
 from ddnn.config import AugmentConfig
+from ddnn.data.ahead import fetched_ahead
+from ddnn.data.blocks import Blocks
 from ddnn.data.corrupt import CorruptImages
 from ddnn.data.images import normalise, resize
 from ddnn.data.order import EpochOrder, derive_seed
 from ddnn.data.splits import Split
 from ddnn.data_spec import DataSpec
-from ddnn.errors import UnreadableImageError
+from ddnn.errors import DataError, UnreadableImageError
 
 _POLICIES = {
     "none": nn.Identity,
@@ -79,11 +81,12 @@ def _training_transform(size: tuple[int, int], spec: DataSpec, augment: AugmentC
 
 
 class _Sample(NamedTuple):
-    """A prepared image and its label; and what could not be decoded on the way to it."""
+    """A prepared image and its label; and what could not be decoded on the way to it, or why there can be none."""
 
     image: Tensor | None
     label: int
     errors: tuple[str, ...]
+    failure: str | None = None
 
 
 class _Samples(Dataset):
@@ -112,6 +115,8 @@ class _Samples(Dataset):
             except UnreadableImageError as error:
                 errors.append(str(error))  # raised by a worker, it would reach the main process with a traceback
                 continue
+            except DataError as error:
+                return _Sample(None, 0, (), str(error))
             return _Sample(self._prepared(image, *own), int(self.split.labels[place]), tuple(errors))
         return _Sample(None, 0, tuple(errors))
 
@@ -122,17 +127,18 @@ class _Samples(Dataset):
             return self.transform(image, epoch)
 
 
-def _collate(samples: list[_Sample]) -> tuple[Any, list[str]]:
-    """A batch of what could be decoded, None if nothing could; and what could not."""
+def _collate(samples: list[_Sample]) -> tuple[Any, list[str], str | None]:
+    """A batch of what could be decoded, None if nothing could; what could not; and why the images cannot be read."""
     good = [(sample.image, sample.label) for sample in samples if sample.image is not None]
-    return default_collate(good) if good else None, [error for sample in samples for error in sample.errors]
+    errors = [error for sample in samples for error in sample.errors]
+    return default_collate(good) if good else None, errors, next(filter(None, (it.failure for it in samples)), None)
 
 
 class _EpochSampler(Sampler[list[tuple[int, int, int]]]):
     """Batches of (epoch, index, occurrence), so that workers that live on still learn which epoch it is."""
 
-    def __init__(self, order: EpochOrder) -> None:
-        self.order, self.epoch, self.first = order, 0, 0
+    def __init__(self, order: EpochOrder, blocks: Blocks | None) -> None:
+        self.order, self.blocks, self.epoch, self.first = order, blocks, 0, 0
 
     def __len__(self) -> int:
         return len(self.order)
@@ -140,7 +146,8 @@ class _EpochSampler(Sampler[list[tuple[int, int, int]]]):
     def __iter__(self) -> Iterator[list[tuple[int, int, int]]]:
         batches = self.order.batches(self.epoch)
         occurrences = self.order.occurrences().split([len(batch) for batch in batches])
-        for batch, occurrence in list(zip(batches, occurrences, strict=True))[self.first :]:
+        due = list(zip(batches, occurrences, strict=True))[self.first :]
+        for batch, occurrence in due if self.blocks is None else fetched_ahead(due, self.blocks):
             yield [(self.epoch, *key) for key in zip(batch.tolist(), occurrence.tolist(), strict=True)]
 
 
@@ -169,7 +176,7 @@ class LargeLoader:
         corrupt: CorruptImages,
     ) -> None:
         workers = min(8, _cores()) if workers is None else workers
-        self._device, self._spec, self._sampler = device, spec, _EpochSampler(order)
+        self._device, self._spec, self._sampler = device, spec, _EpochSampler(order, split.blocks)
         self._corrupt = corrupt
         self._loader = DataLoader(
             _Samples(split, spec.channels, transform, order.seed, _REPLACEMENTS if order.training else 0),
@@ -195,10 +202,12 @@ class LargeLoader:
         Raises:
             UnreadableImageError: an image of the next batch cannot be decoded, and none may be left out; the message
                 names it.
-            DataError: more cannot be decoded than may be left out.
+            DataError: more cannot be decoded than may be left out, or the images cannot be read.
         """
         pinned = self._device.type == "cuda"  # what is not pinned may be read before it has arrived
-        for batch, errors in self._loader:
+        for batch, errors, failure in self._loader:
+            if failure is not None:
+                raise DataError(failure)
             for error in errors:
                 self._corrupt.note(error)
             if batch is None:

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ddnn.data.blocks import Blocks
 from ddnn.errors import DataError
 
 
@@ -34,6 +35,8 @@ class EpochOrder:
             one of each (repeated augmentation: Hoffer et al., arXiv 1901.09335). A batch has all its images once before
             one comes again, so that those which are mixed with their neighbours are not mixed with themselves; where
             repeats do not divide the batch, some images have one sample fewer.
+        blocks: remote shards that the images are in, a few of which are gone through at a time; None shuffles all
+            images together.
 
     Raises:
         DataError: in training, the batches cannot be divided among processes and parts.
@@ -46,6 +49,7 @@ class EpochOrder:
     shard: tuple[int, int] = (0, 1)
     parts: int = 1
     repeats: int = 1
+    blocks: Blocks | None = None
 
     def __post_init__(self) -> None:
         rank, processes = self.shard
@@ -112,10 +116,13 @@ class EpochOrder:
         if not self.training:
             return torch.arange(rank, self.images, processes)
         generator = torch.Generator().manual_seed(derive_seed(self.seed, epoch))
-        order = torch.randperm(self.images, generator=generator)
+        order = self._shuffled(generator)
         batch, distinct = self._batch, self._distinct
         chosen = order[: self._count // batch * distinct].view(-1, distinct)
         return chosen.repeat(1, self.repeats)[:, :batch].flatten()[rank::processes]
+
+    def _shuffled(self, generator: torch.Generator) -> Tensor:
+        return self.blocks.shuffled(generator) if self.blocks else torch.randperm(self.images, generator=generator)
 
     def occurrences(self) -> Tensor:
         """The how-manieth sample of its image each of `indices` is, from 0: int64 of the same shape."""

@@ -8,22 +8,24 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from ddnn.config import ShardsConfig
 from ddnn.data.splits import ArrayImages, Source, Split, hold_out
 from ddnn.errors import DataError, near
 
 if TYPE_CHECKING:
     from torchvision.datasets import CIFAR10
 
-DATA_SETS = ("digits", "cifar10", "cifar100", "imagenet", "folder:PATH", "parquet:PATH")
+DATA_SETS = ("digits", "cifar10", "cifar100", "imagenet", "folder:PATH", "parquet:PATH", "shards:PATH")
 """What `open_source` understands."""
 
 
-def open_source(data: str, data_root: str) -> Source:
+def open_source(data: str, data_root: str, shards: ShardsConfig | None = None) -> Source:
     """Open a data set by its name.
 
     Args:
         data: one of `DATA_SETS`.
         data_root: folder of cifar10, cifar100 and imagenet.
+        shards: where remote shards are kept; None means the usual.
 
     Raises:
         DataError: the name is unknown, or the files are missing or not as they should be.
@@ -37,10 +39,14 @@ def open_source(data: str, data_root: str) -> Source:
         from ddnn.data.imagenet import open_imagenet
 
         return open_imagenet(Path(data_root).expanduser())
-    if kind not in ("folder", "parquet"):
+    if kind not in ("folder", "parquet", "shards"):
         raise DataError(f"There is no data set {data!r}; {near(data, DATA_SETS)}")
     if not path:
         raise DataError(f"data {data!r} needs a path: write {kind}:PATH")
+    if kind == "shards":
+        from ddnn.data.shards import open_shards
+
+        return open_shards(path, shards or ShardsConfig())
     root = Path(path).expanduser()
     if kind == "folder":
         from ddnn.data.folder import open_folder

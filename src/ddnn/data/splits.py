@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ddnn.data.blocks import Blocks
 from ddnn.data.images import with_channels
 from ddnn.errors import DataError
 
@@ -47,11 +48,13 @@ class Split:
         images: where they are; may hold more than belong to this split.
         indices: which of them belong to it, int64 of shape (count,).
         labels: one for each index, int64 of shape (count,).
+        blocks: the remote shards that they are in; None where all are at hand.
     """
 
     images: Images
     indices: np.ndarray
     labels: np.ndarray
+    blocks: Blocks | None = None
 
     @classmethod
     def whole(cls, images: Images, labels: np.ndarray) -> "Split":
@@ -71,7 +74,8 @@ class Split:
 
     def take(self, chosen: np.ndarray) -> "Split":
         """The images at these positions."""
-        return Split(self.images, self.indices[chosen], self.labels[chosen])
+        blocks = self.blocks and self.blocks.take(chosen)
+        return Split(self.images, self.indices[chosen], self.labels[chosen], blocks)
 
 
 @dataclass(frozen=True)

@@ -18,11 +18,11 @@ from ddnn.deployment.agreement import check_onnx, check_torch
 from ddnn.deployment.graphs import OPSET, NotExportable, describe, require_onnx, shares_cheaply
 from ddnn.deployment.joint_graph import GraphPiece, JointGraph
 from ddnn.deployment.manifest import INPUT, MANIFEST, OUTPUT, WEIGHTS, File, Manifest, Net, Piece
-from ddnn.deployment.staging import staged
 from ddnn.deployment.weight_file import WeightFile
 from ddnn.modes import in_mode
 from ddnn.network import DepthDynamicNetwork
 from ddnn.profiling import cost
+from ddnn.staging import staged
 
 if TYPE_CHECKING:
     import onnx_ir as ir

@@ -1,8 +1,10 @@
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ddnn.data.blocks import Blocks
 from ddnn.data.order import EpochOrder, derive_seed
 from ddnn.errors import DataError
 
@@ -108,3 +110,33 @@ def test_a_batch_that_cannot_be_divided():
 def test_impossible_shard(shard):
     with pytest.raises(DataError, match="0 <= rank < processes"):
         EpochOrder(2, 1, 0, True, shard)
+
+
+def shuffled(epoch: int, shard=(0, 1), size: int = 3):
+    numbers = np.repeat(np.arange(10, 21), np.arange(1, 12))  # 66 images in 11 shards
+    blocks = Blocks(numbers, size, print)
+    return numbers, EpochOrder(66, 6, 3, True, shard, blocks=blocks).indices(epoch)
+
+
+def test_blocks_are_gone_through_one_after_the_other():
+    numbers, order = shuffled(2)
+    assert sorted(order.tolist()) == list(range(66))
+    shards = numbers[order]
+    met = list(dict.fromkeys(shards.tolist()))
+    for first in range(0, 11, 3):
+        block = met[first : first + 3]
+        places = np.flatnonzero(np.isin(shards, block))
+        assert np.array_equal(places, np.arange(places[0], places[0] + len(places)))
+    assert not np.array_equal(shards, np.sort(shards))
+    assert len(np.flatnonzero(np.diff(shards))) > 20  # the images of a block are mixed
+
+
+def test_block_order_depends_on_seed_and_epoch_alone_and_processes_share_it():
+    _, order = shuffled(2)
+    torch.manual_seed(99)
+    assert torch.equal(order, shuffled(2)[1])
+    assert not torch.equal(order, shuffled(3)[1])
+    for rank in range(3):
+        assert torch.equal(order[rank::3], shuffled(2, (rank, 3))[1])
+    numbers, whole = shuffled(2, size=11)
+    assert len(np.flatnonzero(np.diff(numbers[whole]))) > 40  # one block is a shuffle of everything

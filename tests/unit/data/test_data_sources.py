@@ -68,6 +68,8 @@ def test_subset_keeps_each_class_share():
         ("digits:8", "There is no data set 'digits:8'"),
         ("folder", "'folder' needs a path: write folder:PATH"),
         ("parquet:", "'parquet:' needs a path: write parquet:PATH"),
+        ("shards", "'shards' needs a path: write shards:PATH"),
+        ("shard:x", "There is no data set 'shard:x'; did you mean shards:PATH"),
         ("folder:/no/such", "There is no folder /no/such: expected train/CLASS"),
         ("parquet:/no/such", "There is no folder /no/such: expected train.parquet"),
     ],

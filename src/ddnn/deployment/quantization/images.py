@@ -89,7 +89,7 @@ def _data_config(run: Path, config: QuantizeConfig) -> DataConfig:
     directory = RunDirectory(run)
     if config.data is None and directory.config_file.is_file():
         own = directory.read_config()
-        parts = {"train_images": own.train_images, "validation": own.validation}
+        parts = {"train_images": own.train_images, "validation": own.validation, "shards": own.shards}
         allowed = own.max_corrupt if config.max_corrupt is None else config.max_corrupt
         chosen = DataConfig(own.data, own.data_root, max_corrupt=allowed, **parts)
     else:

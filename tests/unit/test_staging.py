@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from ddnn.deployment.staging import staged
 from ddnn.errors import DDNNError
+from ddnn.staging import staged
 
 
 def test_appears_when_it_is_complete(tmp_path: Path) -> None:

@@ -1,0 +1,184 @@
+"""The index of shards: one parquet file with a row for each image, and what the rows do not say in its metadata.
+
+It comes from wherever the shards come from, so nothing in it is believed before it is checked: paths stay below the
+root, images lie within their shard, labels are those of a class. A checksum over all of it finds damage.
+"""
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from ddnn.errors import DataError
+from ddnn.sealed_json import sealed, unsealed
+
+FILE = "index.parquet"
+SPLITS = ("train", "validation", "test")
+SCHEMA = pa.schema(
+    [("shard", pa.int32()), ("key", pa.string()), ("offset", pa.int64()), ("size", pa.int64()), ("label", pa.int32())]
+)
+"""Of each image: its shard's number, its name there, where its bytes begin, how many they are, and its class."""
+
+_FORMAT = 1
+_METADATA = b"ddnn.shards"
+_PART = r"[A-Za-z0-9_+=@-][A-Za-z0-9._+=@-]*"
+_PATH = re.compile(rf"{_PART}(/{_PART})*\.tar")
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One tar file.
+
+    Args:
+        split: train, validation or test.
+        path: below the root, with / between its parts.
+        size: in bytes.
+        sha256: of its content, in hexadecimal digits.
+    """
+
+    split: str
+    path: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class ShardIndex:
+    """All shards of a data set, and what is in them.
+
+    Args:
+        class_names: one per class, in label order.
+        shards: the tar files.
+        samples: a row for each image, with the columns of `SCHEMA`, in the order of the shards.
+    """
+
+    class_names: tuple[str, ...]
+    shards: tuple[Shard, ...]
+    samples: pa.Table
+
+    def column(self, name: str) -> np.ndarray:
+        """A column of numbers as int64 of shape (images,)."""
+        return self.samples.column(name).to_numpy().astype(np.int64)
+
+
+def check_path(path: str) -> None:
+    """Refuse a path that could lead out of the root, or means something else to a shell or in a URL.
+
+    Raises:
+        ValueError: it is not one or more plain names with / between them, the last of which ends in .tar.
+
+    >>> check_path("train/000000.tar")
+    >>> check_path("../000000.tar")
+    Traceback (most recent call last):
+    ...
+    ValueError: '../000000.tar' is no path of a shard: it must be letters, digits and ._+=@- with / between folders, \
+stay below the root and end in .tar
+    """
+    if not _PATH.fullmatch(path):
+        raise ValueError(
+            f"{path!r} is no path of a shard: it must be letters, digits and ._+=@- with / between folders, stay below "
+            "the root and end in .tar"
+        )
+
+
+def write_index(index: ShardIndex, path: Path) -> None:
+    """Write the file; OSError if that is not possible."""
+    header = {
+        "format": _FORMAT,
+        "class_names": list(index.class_names),
+        "shards": [asdict(shard) for shard in index.shards],
+        "samples": _digest(index.samples),
+    }
+    pq.write_table(index.samples.replace_schema_metadata({_METADATA: sealed(header)}), path, compression="zstd")
+
+
+def parse_index(content: bytes, name: str) -> ShardIndex:
+    """What `write_index` wrote.
+
+    Args:
+        content: of the file.
+        name: what an error calls it.
+
+    Raises:
+        DataError: it is damaged, or says what cannot be.
+    """
+    try:
+        table = pq.read_table(pa.BufferReader(content))
+        header = unsealed((table.schema.metadata or {})[_METADATA].decode())
+        table = table.replace_schema_metadata(None)
+        return _checked(header, table)
+    except Exception as error:  # whatever damaged bytes make pyarrow stumble over
+        reason = " ".join(str(error).split()) if isinstance(error, ValueError) else repr(error)
+        raise DataError(
+            f"{name} is damaged or no index of shards ({reason[:300]}): make it anew with "
+            "python -m ddnn.data.shards index"
+        ) from None
+
+
+def _checked(header: dict[str, Any], samples: pa.Table) -> ShardIndex:
+    _require(header["format"] == _FORMAT, f"it has format {header['format']!r}, this version of ddnn reads {_FORMAT}")
+    _require(samples.schema.equals(SCHEMA), f"its columns are not {', '.join(SCHEMA.names)}")
+    _require(not any(column.null_count for column in samples.columns), "it has gaps")
+    samples.validate(full=True)
+    _require(header["samples"] == _digest(samples), "its checksum differs: it was edited or damaged")
+    names = [str(name) for name in header["class_names"]]
+    index = ShardIndex(tuple(names), tuple(Shard(**shard) for shard in header["shards"]), samples)
+    for shard in index.shards:
+        _check_shard(shard)
+    _check_samples(index)
+    return index
+
+
+def _check_shard(shard: Shard) -> None:
+    check_path(shard.path)
+    _require(shard.split in SPLITS, f"{shard.path} is in the split {shard.split!r}, not in {', '.join(SPLITS)}")
+    _require(type(shard.size) is int and shard.size >= 0, f"{shard.path} has a size of {shard.size!r} bytes")
+    _require(re.fullmatch("[0-9a-f]{64}", shard.sha256) is not None, f"{shard.path} has no SHA-256")
+
+
+def _check_samples(index: ShardIndex) -> None:
+    shard, offset, size, label = (index.column(name) for name in ("shard", "offset", "size", "label"))
+    _require_all((shard >= 0) & (shard < len(index.shards)), "it is in no shard")
+    sizes = np.array([shard.size for shard in index.shards], dtype=np.int64)
+    _require_all((offset >= 0) & (size >= 0) & (size <= sizes[shard] - offset), "it is not within its shard")
+    classes = len(index.class_names)
+    _require_all((label >= 0) & (label < classes), f"its class is none of the {classes}, which are numbered from 0")
+    _require(bool((np.diff(shard) >= 0).all()), "its rows are not in the order of the shards")
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise ValueError(message)
+
+
+def _require_all(conditions: np.ndarray, message: str) -> None:
+    wrong = np.flatnonzero(~conditions)
+    _require(not len(wrong), f"row {wrong[0] if len(wrong) else 0}: {message}")
+
+
+def _digest(samples: pa.Table) -> str:
+    """SHA-256 of the rows, however the file stores them."""
+    digest = hashlib.sha256()
+    for column in samples.columns:
+        if pa.types.is_string(column.type):
+            texts = column.combine_chunks()
+            lengths = pc.call_function("binary_length", [texts])
+            together = pc.call_function("binary_join", [pa.ListArray.from_arrays([0, len(texts)], texts), ""])
+            digest.update(lengths.to_numpy().tobytes())
+            digest.update(together[0].as_buffer())
+        else:
+            digest.update(column.to_numpy().tobytes())
+    return digest.hexdigest()
+
+
+def table_of(rows: Sequence[tuple[int, str, int, int, int]]) -> pa.Table:
+    """Rows of (shard, key, offset, size, label) as a table."""
+    columns = list(zip(*rows, strict=True)) or [()] * len(SCHEMA)
+    return pa.table([pa.array(list(column), field.type) for column, field in zip(columns, SCHEMA, strict=True)], SCHEMA)

@@ -1,0 +1,103 @@
+"""From a folder of images to shards: the files' own bytes, in an order that suits training.
+
+Training images are shuffled, the same way each time, for a block of shards is to be like the whole. The others keep
+the folder's order. Nothing about the tars depends on when or by whom they are written.
+"""
+
+import io
+import re
+import tarfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path, PurePath
+
+import numpy as np
+
+from ddnn.data.folder import FileImages, open_folder
+from ddnn.data.images import read_bytes
+from ddnn.data.shards.index import FILE, ShardIndex, write_index
+from ddnn.data.shards.indexing import index_shards
+from ddnn.data.splits import Split
+from ddnn.staging import staged
+
+CLASSES = "classes.txt"
+"""The names of the classes, one a line: what an index is made anew with."""
+
+DIRECTORIES = {"train": "train", "validation": "val", "test": "test"}
+"""Where each split's shards go."""
+
+MIB = 2**20
+_BLOCK = tarfile.BLOCKSIZE
+_SHUFFLE_SEED = 0
+_LONGEST_STEM = 60
+
+
+def write_shards(folder: Path, output: Path, shard_mib: float = 256) -> ShardIndex:
+    """Write shards and their index; the folder appears once all of it is there.
+
+    Args:
+        folder: of images, as `folder:PATH` takes it.
+        output: what to make; nothing is there, or an empty folder.
+        shard_mib: about the size of a shard, in MiB; it is larger only if a single image is.
+
+    Returns:
+        What was written, read back.
+
+    Raises:
+        DataError: the folder's images cannot be read.
+        DDNNError: `output` exists.
+        OSError: it cannot be written.
+    """
+    source = open_folder(folder)
+    with staged(output, "folder") as stage:
+        paths = {}
+        for name in source.splits:
+            split, own_name = source.split(name), _own_name(name, folder)
+            place = stage / DIRECTORIES[own_name]
+            place.mkdir()
+            order = np.arange(len(split))
+            if name == "train":
+                order = np.random.default_rng(_SHUFFLE_SEED).permutation(order)
+            written = _write(_members(split, order), place, int(shard_mib * MIB))
+            paths[own_name] = [path.relative_to(stage).as_posix() for path in written]
+        index = index_shards(str(stage), paths, source.class_names)
+        (stage / CLASSES).write_text("".join(f"{name}\n" for name in source.class_names), encoding="utf-8")
+        write_index(index, stage / FILE)
+    return index
+
+
+def _own_name(split: str, folder: Path) -> str:
+    """What a split is in the folder, where validation images may be the test split for lack of others."""
+    stands_in = split == "test" and (folder / "val").is_dir() and not (folder / "test").is_dir()
+    return "validation" if stands_in else split
+
+
+def _members(split: Split, order: np.ndarray) -> Iterator[tuple[str, bytes, int]]:
+    """(name in the tar, bytes, label) of each image."""
+    assert isinstance(split.images, FileImages)
+    for position in order:
+        path = PurePath(split.images.paths[split.indices[position]])
+        stem = re.sub(r"[^A-Za-z0-9_-]", "_", path.stem)[:_LONGEST_STEM]
+        yield f"{position:07d}-{stem}{path.suffix.lower()}", read_bytes(str(path)), int(split.labels[position])
+
+
+def _write(members: Iterable[tuple[str, bytes, int]], folder: Path, most: int) -> list[Path]:
+    """The shards that were written."""
+    paths: list[Path] = []
+    archive: tarfile.TarFile | None = None
+    try:
+        for name, content, label in members:
+            files = ((name, content), (f"{PurePath(name).stem}.cls", str(label).encode()))
+            size = sum(_BLOCK - len(data) // -_BLOCK * _BLOCK for _, data in files)  # a header, and whole blocks
+            if archive is None or archive.offset + size + 2 * _BLOCK > most:
+                if archive is not None:
+                    archive.close()
+                paths.append(folder / f"{len(paths):06d}.tar")
+                archive = tarfile.open(paths[-1], "w")  # noqa: SIM115  # closed by the next one, or below
+            for file, data in files:
+                info = tarfile.TarInfo(file)
+                info.size = len(data)
+                archive.addfile(info, io.BytesIO(data))
+    finally:
+        if archive is not None:
+            archive.close()
+    return paths
