@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 import torch
+import webdataset
 
 from ddnn.config import DataConfig
 from ddnn.data import open_data
 from ddnn.data.folder import open_folder
+from ddnn.data.images import decode
 from ddnn.data.shards.index import FILE
 from ddnn.data.shards.writing import write_shards
 from ddnn.data.sources import open_source
@@ -48,10 +50,13 @@ def test_shards_are_webdatasets(written):
 
 
 def test_the_webdataset_package_reads_them(written):
-    webdataset = pytest.importorskip("webdataset")
     _, root = written
-    samples = list(webdataset.WebDataset(str(root / "val/000000.tar"), shardshuffle=False))
-    assert all({"png", "cls"} <= set(sample) for sample in samples)
+    test = open_source(f"shards:{root}", "unused").split("test")
+    shards = sorted(map(str, (root / "val").glob("*.tar")))
+    samples = list(webdataset.WebDataset(shards, shardshuffle=False))
+    assert [int(sample["cls"]) for sample in samples] == test.labels.tolist()
+    for index, sample in enumerate(samples):
+        assert torch.equal(decode(sample["png"], 3, sample["__key__"]), test.image(index, 3))
 
 
 def test_writing_twice_gives_the_same_bytes(written, tmp_path):
