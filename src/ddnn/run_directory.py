@@ -11,9 +11,9 @@ RUN/checkpoints/        last.ckpt, from which `ddnn train --resume RUN` goes on;
 import csv
 import dataclasses
 import json
-import os
 import pickle
 import shutil
+import tempfile
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -212,11 +212,13 @@ class RunDirectory:
         return state
 
     def check_room(self, needed: int) -> None:
-        """Raise a DDNNError unless this directory can be written to and its disk has room for so many bytes."""
+        """Raise a DDNNError unless this directory can be written to and its disk has room for so many bytes,
+        those of the checkpoints that are there among them."""
         there = next(folder for folder in (self.path, *self.path.absolute().parents) if folder.exists())
-        if not os.access(there, os.W_OK):
-            raise DDNNError(f"{there} cannot be written to; give another --output, or mend its permissions")
+        for folder in (there, *(entry for entry in (self.checkpoints, self.network) if entry.is_dir())):
+            _try_writing(folder)
         free = shutil.disk_usage(there).free
+        needed -= sum(path.stat().st_size for path in checkpoint_files(self.last_checkpoint) if path.is_file())
         if free < needed:
             raise DDNNError(
                 f"the disk of {there} has {free / 1e6:.0f} MB left, and the run needs about {needed / 1e6:.0f} MB for "
@@ -269,6 +271,16 @@ class RunDirectory:
         except (ValueError, KeyError, TypeError, csv.Error) as error:
             raise ModelFileError(f"{self.metrics} is damaged ({error!r}); move it away, and the run goes on") from None
         return rows
+
+
+def _try_writing(folder: Path) -> None:
+    """Make a file without a name: permissions alone do not tell, neither of root's nor of folders on other machines."""
+    try:
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise DDNNError(
+            f"{folder} cannot be written to ({error.strerror}); give another --output, or mend its permissions"
+        ) from None
 
 
 def evaluation_data(path: Path, config: EvaluateConfig) -> DataConfig:

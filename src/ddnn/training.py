@@ -161,7 +161,8 @@ def _ending_well(directory: RunDirectory, before: frozenset[Path] | None, first:
         if isinstance(error, Terminated):
             raise Terminated(f"{error if hint else 'ended by SIGTERM'}; {left}{hint}") from None
         if isinstance(error, OSError):
-            raise DDNNError(f"{error.strerror or error}; {left}{hint}") from None
+            where = f"{error.filename}: " if error.filename else ""
+            raise DDNNError(f"{where}{error.strerror or error}; {left}{hint}") from None
         if interrupted:
             raise KeyboardInterrupt(f"interrupted; {left}{hint}") from None
         if "more than 1 value per channel" in str(error):

@@ -231,12 +231,15 @@ def test_a_second_sigterm_ends_the_process_at_once() -> None:
 def test_too_little_room_or_no_permission_is_found_before_anything_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
+    def refuse(dir: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(dir))
+
     usage = shutil.disk_usage(tmp_path)._replace(free=1_000_000)
     with monkeypatch.context() as patch:
         patch.setattr(shutil, "disk_usage", lambda _: usage)
         message = refused(run(capfd, "train", "--output", tmp_path / "run"))
     assert "has 1 MB left, and the run needs about" in message
     with monkeypatch.context() as patch:
-        patch.setattr("os.access", lambda *_: False)
+        patch.setattr("tempfile.TemporaryFile", refuse)
         assert "cannot be written to" in refused(run(capfd, "train", "--output", tmp_path / "run"))
     assert not (tmp_path / "run").exists()
