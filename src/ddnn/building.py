@@ -19,6 +19,8 @@ from ddnn.weights import load_private, load_weights, read_weights
 
 Subnets = Iterable[str] | Mapping[str, Depth]
 Weights = str | Path | Mapping[str, str | Path]
+FLOATS = {torch.float16, torch.bfloat16, torch.float32, torch.float64}
+"""Types of weights that may be stored for each other."""
 
 
 def build(
@@ -166,8 +168,23 @@ def load(path: str | Path, model: nn.Module | None = None) -> DepthDynamicNetwor
             f"{directory / storage.WEIGHTS} does not fit {storage.CONFIG}: "
             f"{len(wrong)} tensors differ, such as {wrong[0]}"
         )
+    _refuse_spoilt(directory / storage.WEIGHTS, targets, tensors)
     fill(network, tensors)
     return network.eval()
+
+
+def _refuse_spoilt(path: Path, targets: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> None:
+    """Raise a ModelFileError for tensors of another kind of number, or without sense as numbers. What is no parameter
+    may be infinite, as masks are."""
+    for name, target in targets.items():
+        found = tensors[name]
+        if found.dtype != target.dtype and not {found.dtype, target.dtype} <= FLOATS:
+            raise ModelFileError(f"{path} holds {found.dtype} for {name}, which is {target.dtype}")
+        spoilt = ~found.isfinite() if isinstance(target, nn.Parameter) else found.isnan()
+        if spoilt.any():
+            raise ModelFileError(
+                f"{path} is spoilt: {name} holds numbers that are not finite; train again, or save from a checkpoint"
+            )
 
 
 def network_directory(path: Path) -> Path:

@@ -17,6 +17,7 @@ from ddnn.interrupts import Terminated, Termination
 from ddnn.processes import any_process, largest
 from ddnn.run_directory import RunDirectory
 from ddnn.storage import write_checkpoint
+from ddnn.training_module import DepthDynamicTraining
 
 _SAVE, _END = 1, 2  # what a process may want after a step; the processes do the most that any of them wants
 
@@ -43,6 +44,8 @@ class Checkpoints(Checkpoint):
         due = self._config.checkpoint_steps is not None and step % self._config.checkpoint_steps == 0
         wanted = largest(_END if self._termination.asked else _SAVE if due or self._late else 0)
         if wanted:
+            assert isinstance(pl_module, DepthDynamicTraining)
+            pl_module.check_finite()  # else the last good checkpoint would go
             self._save(trainer)
         if wanted == _END:
             raise Terminated("ended by SIGTERM after a whole step, which is saved")
