@@ -221,7 +221,8 @@ def test_sigterm_saves_the_step_and_ends_and_the_run_goes_on_to_the_same_weights
 
 
 def test_a_second_sigterm_ends_the_process_at_once() -> None:
-    script = "import os, signal\nfrom ddnn.interrupts import Termination\nnote = Termination().note\n"
+    script = "import os, signal\nfrom ddnn.interrupts import Termination\n"
+    script += "termination = Termination(); termination.begin_steps(); note = termination.note\n"
     script += "signal.signal(signal.SIGTERM, note); os.kill(os.getpid(), 15); print('on', flush=True)\n"
     script += "os.kill(os.getpid(), 15); print('still on', flush=True)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
