@@ -13,13 +13,13 @@ RUN/cascade.json, which `ddnn cascade RUN` writes, is one `CascadeSpec`:
     }
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from ddnn.errors import DDNNError, ModelFileError, near
+from ddnn.sealed_json import parse_json
 
 FILE = "cascade.json"
 FORMAT = 1
@@ -166,7 +166,7 @@ def read_cascade(directory: str | Path, names: Sequence[str], weights: str | Non
         return None
     again = "calibrate again with `ddnn cascade`, or remove it"
     try:
-        found = CascadeSpec.from_json(json.loads(path.read_text(encoding="utf-8")), names)
+        found = CascadeSpec.from_json(parse_json(path.read_text(encoding="utf-8")), names)
     except (ValueError, AttributeError) as error:
         reason = f"{error}" if isinstance(error, DDNNError) else f"it is damaged ({error!r})"
         raise ModelFileError(f"{path} cannot be used: {reason}; {again}") from None

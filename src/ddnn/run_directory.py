@@ -10,7 +10,6 @@ RUN/checkpoints/        last.ckpt, from which `ddnn train --resume RUN` goes on;
 
 import csv
 import dataclasses
-import json
 import pickle
 import shutil
 import tempfile
@@ -27,6 +26,8 @@ from torch import Tensor
 
 from ddnn.config import DataConfig, EvaluateConfig, TrainConfig, from_fields, unknown_keys
 from ddnn.errors import DDNNError, ModelFileError
+from ddnn.safe_yaml import UnusableYaml, read_yaml
+from ddnn.sealed_json import parse_json
 from ddnn.storage import checkpoint_files, is_whole_checkpoint, write_text
 
 LAST_KEY = "precision"
@@ -150,9 +151,9 @@ class RunDirectory:
         if not self.config_file.is_file():
             raise ModelFileError(f"{self.path} is no run directory: {self.config_file} is missing")
         try:
-            values = yaml.safe_load(self.config_file.read_text())
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise ModelFileError(f"{self.config_file} is damaged: {' '.join(str(error).split())}") from None
+            values = read_yaml(self.config_file)
+        except UnusableYaml as error:
+            raise ModelFileError(f"{self.config_file} is damaged: {error}") from None
         if not isinstance(values, dict) or LAST_KEY not in values:
             raise ModelFileError(f"{self.config_file} is damaged: it has no {LAST_KEY}, so its end is missing")
         if unknown := unknown_keys(TrainConfig, values):
@@ -234,7 +235,7 @@ class RunDirectory:
         if not self.results.is_file():
             return {}
         try:
-            nets = json.loads(self.results.read_text(encoding="utf-8"))["nets"]
+            nets = parse_json(self.results.read_text(encoding="utf-8"))["nets"]
             accuracies = {name: float(net["accuracy"]) for name, net in nets.items()}
             if not all(0 <= accuracy <= 1 for accuracy in accuracies.values()):
                 raise ValueError("an accuracy is not in [0, 1]")
