@@ -57,7 +57,7 @@ class Runtime:
         if self.manifest.kind != "onnx":
             raise DDNNError(f"{directory} holds torch.export programs; export with --format onnx for the runtime")
         self.share_weights = self.manifest.sharing_pays if share_weights is None else share_weights
-        self._sessions = Sessions(self.directory, threads, self.share_weights)
+        self._sessions = Sessions(self.directory, threads, self.share_weights, self.manifest)
         self._latencies: dict[int, dict[str, float]] = {}
         self._timing = threading.Lock()
 
