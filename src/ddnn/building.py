@@ -15,7 +15,7 @@ from ddnn.families.timm_models import PREFIX, TimmModel
 from ddnn.modes import in_mode
 from ddnn.network import DepthDynamicNetwork
 from ddnn.stored_config import StoredConfig, check_shapes
-from ddnn.untrusted import UnfitValueError, listed, mapping, text
+from ddnn.untrusted import UnfitValueError, listed, mapping, shown, text
 from ddnn.weights import load_private, load_weights, read_weights
 
 Subnets = Iterable[str] | Mapping[str, Depth]
@@ -173,18 +173,22 @@ def load(path: str | Path, model: nn.Module | None = None) -> DepthDynamicNetwor
             f"{directory / storage.WEIGHTS} does not fit {storage.CONFIG}: "
             f"{len(wrong)} tensors differ, such as {wrong[0]}"
         )
-    _refuse_spoilt(directory / storage.WEIGHTS, targets, tensors)
+    _refuse_spoilt(directory / storage.WEIGHTS, targets, tensors, fixed_integers=model is None)
     fill(network, tensors)
     return network.eval()
 
 
-def _refuse_spoilt(path: Path, targets: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> None:
+def _refuse_spoilt(
+    path: Path, targets: Mapping[str, Tensor], tensors: Mapping[str, Tensor], *, fixed_integers: bool
+) -> None:
     """Raise a ModelFileError for tensors of another kind of number, or without sense as numbers. What is no parameter
-    may be infinite, as masks are."""
+    may be infinite, as masks are; lists of whole numbers are places in tables, which follow from the architecture."""
     for name, target in targets.items():
         found = tensors[name]
         if found.dtype != target.dtype and not {found.dtype, target.dtype} <= FLOATS:
             raise ModelFileError(f"{path} holds {found.dtype} for {name}, which is {target.dtype}")
+        if fixed_integers and target.ndim and not target.is_floating_point() and not torch.equal(found, target):
+            raise ModelFileError(f"{path} is spoilt: {name} holds other places in a table than the architecture has")
         spoilt = ~found.isfinite() if isinstance(target, nn.Parameter) else found.isnan()
         if spoilt.any():
             raise ModelFileError(
@@ -307,7 +311,7 @@ def _stored_family(stored: StoredConfig, model: nn.Module | None) -> Family:
         return TimmModel(text(stored.options["model"], "model"), stored.num_classes, stored.in_channels, arguments)
     if stored.family in REGISTRY:
         return REGISTRY[stored.family]
-    raise ModelFileError(f"unknown family {stored.family!r}; {near(stored.family, REGISTRY)}")
+    raise ModelFileError(f"unknown family {shown(stored.family)}; {near(stored.family, REGISTRY)}")
 
 
 @torch.no_grad()

@@ -20,7 +20,7 @@ from typing import Any, Literal, cast
 
 from ddnn.errors import DDNNError, ModelFileError, near
 from ddnn.sealed_json import parse_json
-from ddnn.untrusted import UnfitValueError, chosen, count, known, mapping, number, text
+from ddnn.untrusted import UnfitValueError, chosen, count, known, mapping, number, shown, text
 
 FILE = "cascade.json"
 FORMAT = 1
@@ -134,7 +134,9 @@ class CascadeSpec:
         """
         try:
             if mapping(fields, "it").get("format") != FORMAT:
-                raise DDNNError(f"format {fields.get('format')!r} is not {FORMAT}, which this version of ddnn reads")
+                raise DDNNError(
+                    f"format {shown(fields.get('format'))} is not {FORMAT}, which this version of ddnn reads"
+                )
             known(fields, "it", ("format", "thresholds", "last", "target", "calibrated_on", "expected", "weights"))
             on, expected = mapping(fields["calibrated_on"], "calibrated_on"), mapping(fields["expected"], "expected")
             known(on, "calibrated_on", ("data", "split", "images"))

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from ddnn.errors import ModelFileError
 from ddnn.sealed_json import sealed, unsealed
+from ddnn.untrusted import shown
 
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
@@ -89,7 +90,7 @@ def read_config(directory: Path) -> dict[str, Any]:
     except (ValueError, KeyError, TypeError, AssertionError, RecursionError) as error:
         raise ModelFileError(f"{path} is damaged: {error!r}; write the network again with net.save") from None
     if config.get("format") != FORMAT:
-        raise ModelFileError(f"{path} has format {config.get('format')!r}; this version of ddnn reads {FORMAT}")
+        raise ModelFileError(f"{path} has format {shown(config.get('format'))}; this version of ddnn reads {FORMAT}")
     return config
 
 

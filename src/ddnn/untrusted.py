@@ -36,7 +36,7 @@ def known(values: Mapping[str, Any], what: str, keys: tuple[str, ...], optional:
     if missing := [key for key in keys if key not in values]:
         raise UnfitValueError(f"{what} lacks {missing[0]}")
     if unknown := [key for key in values if key not in (*keys, *optional)]:
-        raise UnfitValueError(f"{what} has {_short(unknown[0])}, which this version of ddnn does not know")
+        raise UnfitValueError(f"{what} has {shown(unknown[0])}, which this version of ddnn does not know")
 
 
 def count(value: Any, what: str, least: int = 0, most: int = MOST) -> int:
@@ -94,14 +94,14 @@ def name(value: Any, what: str) -> str:
 
 
 def _refuse(value: Any, what: str, wanted: str) -> Any:
-    raise UnfitValueError(f"{what} must be {wanted}, not {_short(value)}")
+    raise UnfitValueError(f"{what} must be {wanted}, not {shown(value)}")
 
 
-def _short(value: Any) -> str:
+def shown(value: Any) -> str:
     """A few characters of a value, however large it is."""
     if isinstance(value, Mapping | list | tuple):
         return f"a {'mapping' if isinstance(value, Mapping) else 'list'} of {len(value)}"
     if isinstance(value, int) and abs(value) > MOST:
         return "a huge number"
-    shown = repr(value[:60] if isinstance(value, str) else value)
-    return shown if len(shown) <= 80 else f"{shown[:60]}..."
+    written = repr(value[:60] if isinstance(value, str) else value)
+    return written if len(written) <= 80 else f"{written[:60]}..."
