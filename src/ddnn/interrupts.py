@@ -17,6 +17,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 
 from ddnn.errors import DDNNError
+from ddnn.processes import find_processes
 
 
 class Terminated(DDNNError):
@@ -53,13 +54,15 @@ class Termination:
         """Handle SIGTERM for a while.
 
         Raises:
-            Terminated: it came before the first step.
+            Terminated: it came before the first step, in the first process; the others end without a word.
         """
         before = signal.getsignal(signal.SIGTERM)
         self.handle()
         try:
             yield
         except EndedEarly as error:
+            if not find_processes().first:
+                raise SystemExit(error.status) from None
             raise Terminated(f"{error}; nothing was kept") from None
         finally:
             if before is not None and _in_main_thread():
