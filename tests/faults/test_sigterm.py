@@ -105,14 +105,13 @@ def test_in_the_last_validation_the_run_ends_as_it_would(tmp_path: Path, monkeyp
     assert (tmp_path / "run" / "network" / "config.json").is_file()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("what", "status", "message"),
     [
         ("sigterm in validation", 143, "ended by SIGTERM after a whole epoch"),
-        pytest.param(
-            "sigterm while data is opened", 143, "ended by SIGTERM before the first step", marks=pytest.mark.slow
-        ),
-        pytest.param("nan", 1, "is not finite in epoch 2", marks=pytest.mark.slow),
+        ("sigterm while data is opened", 143, "ended by SIGTERM before the first step"),
+        ("nan", 1, "is not finite in epoch 2"),
     ],
 )
 def test_all_processes_end_where_one_of_them_has_a_reason(what: str, status: int, message: str, tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ OWN_FILES = {"probe.py"}
 """Reads a model that the process which started it has just written into a temporary folder."""
 FORBIDDEN = {
     "pickle.load", "pickle.loads", "pickle.Unpickler", "marshal.loads", "shelve.open", "yaml.load", "yaml.unsafe_load",
-    "yaml.full_load", "joblib.load", "eval", "exec", "os.system", "tarfile.open", "shutil.unpack_archive",
+    "yaml.full_load", "yaml.safe_load", "joblib.load", "eval", "exec", "os.system", "tarfile.open",
+    "shutil.unpack_archive",
 }  # fmt: skip
 
 

@@ -214,6 +214,6 @@ class Runtime:
         with np.errstate(over="ignore"):
             converted = np.ascontiguousarray(given, dtype=np.float32)
         finite = np.isfinite(converted).all(axis=(1, 2, 3))
-        if not finite.all():  # a net may drop what is no number, and answer as if nothing were wrong
+        if not finite.all():  # the largest of logits that are no numbers would be a class all the same
             raise DataError(f"image {finite.argmin()} of the batch has numbers that are not finite in float32")
         return converted
