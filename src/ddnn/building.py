@@ -8,17 +8,20 @@ import torch
 from torch import Tensor, nn
 
 from ddnn import storage
-from ddnn.data_spec import DataSpec
 from ddnn.errors import DDNNError, ModelFileError, near
 from ddnn.families import REGISTRY, Depth, Family, Step, family_of, resolve_depths
 from ddnn.families.own_model import OwnModel
 from ddnn.families.timm_models import PREFIX, TimmModel
 from ddnn.modes import in_mode
 from ddnn.network import DepthDynamicNetwork
+from ddnn.stored_config import StoredConfig, check_shapes
+from ddnn.untrusted import UnfitValueError, listed, mapping, shown, text
 from ddnn.weights import load_private, load_weights, read_weights
 
 Subnets = Iterable[str] | Mapping[str, Depth]
 Weights = str | Path | Mapping[str, str | Path]
+FLOATS = {torch.float16, torch.bfloat16, torch.float32, torch.float64}
+"""Types of weights that may be stored for each other."""
 
 
 def build(
@@ -152,12 +155,16 @@ def load(path: str | Path, model: nn.Module | None = None) -> DepthDynamicNetwor
     directory = network_directory(Path(path))
     tensors, config = storage.read_network(directory)
     try:
-        network = _rebuild(config, model)
-        network.data_spec = None if config["data"] is None else DataSpec.from_json(config["data"])
+        stored = StoredConfig.of(config, tensors)
+        network = _rebuild(stored, model, tensors, directory / storage.WEIGHTS)
+        network.data_spec = stored.data
+    except UnfitValueError as error:
+        raise ModelFileError(f"{directory / storage.CONFIG} is damaged: {error}") from None
     except ModelFileError:
         raise
-    except (KeyError, TypeError, IndexError, AttributeError, ValueError, RuntimeError) as error:
-        raise ModelFileError(f"{directory / storage.CONFIG} is damaged: {' '.join(str(error).split())}") from None
+    except Exception as error:  # whatever values that fit nothing make a family's own code raise
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ModelFileError(f"{directory / storage.CONFIG} is damaged: {reason}") from None
     targets = network.tensors()
     wrong = sorted(targets.keys() ^ tensors.keys())
     wrong += [name for name in targets.keys() & tensors.keys() if targets[name].shape != tensors[name].shape]
@@ -166,8 +173,27 @@ def load(path: str | Path, model: nn.Module | None = None) -> DepthDynamicNetwor
             f"{directory / storage.WEIGHTS} does not fit {storage.CONFIG}: "
             f"{len(wrong)} tensors differ, such as {wrong[0]}"
         )
+    _refuse_spoilt(directory / storage.WEIGHTS, targets, tensors, fixed_integers=model is None)
     fill(network, tensors)
     return network.eval()
+
+
+def _refuse_spoilt(
+    path: Path, targets: Mapping[str, Tensor], tensors: Mapping[str, Tensor], *, fixed_integers: bool
+) -> None:
+    """Raise a ModelFileError for tensors of another kind of number, or without sense as numbers. What is no parameter
+    may be infinite, as masks are; lists of whole numbers are places in tables, which follow from the architecture."""
+    for name, target in targets.items():
+        found = tensors[name]
+        if found.dtype != target.dtype and not {found.dtype, target.dtype} <= FLOATS:
+            raise ModelFileError(f"{path} holds {found.dtype} for {name}, which is {target.dtype}")
+        if fixed_integers and target.ndim and not target.is_floating_point() and not torch.equal(found, target):
+            raise ModelFileError(f"{path} is spoilt: {name} holds other places in a table than the architecture has")
+        spoilt = ~found.isfinite() if isinstance(target, nn.Parameter) else found.isnan()
+        if spoilt.any():
+            raise ModelFileError(
+                f"{path} is spoilt: {name} holds numbers that are not finite; train again, or save from a checkpoint"
+            )
 
 
 def network_directory(path: Path) -> Path:
@@ -241,39 +267,51 @@ def _private(wanted: bool | Iterable[str], subnets: Collection[str]) -> Collecti
     return names
 
 
-def _rebuild(config: Mapping[str, Any], model: nn.Module | None) -> DepthDynamicNetwork:
-    depths = {name: tuple(depth) for name, depth in config["depths"].items()}
-    full = config["full"]
-    private = _private(config.get("private_norms", ()), [name for name in depths if name != full])  # older: no key
-    family: Family
-    if config["family"] == OwnModel.name:
+def _rebuild(
+    stored: StoredConfig, model: nn.Module | None, tensors: Mapping[str, Tensor], weights: Path
+) -> DepthDynamicNetwork:
+    depths, full = dict(stored.depths), stored.full
+    private = _private(stored.private_norms, [name for name in depths if name != full])
+    family = _stored_family(stored, model)
+    if isinstance(family, OwnModel) and family.members != {full: depths[full]}:
+        raise ModelFileError(
+            f"{full} has {depths[full]} blocks where it was saved, and the model here {family.members}"
+        )
+    options = family.parse_options(stored.options)
+    family.check(depths[full])
+    if model is None:
+        with torch.device("meta"):
+            sketch = family.build(depths[full], stored.num_classes, stored.in_channels, options)
+        check_shapes(sketch.state_dict(), tensors, str(weights))
+    with torch.random.fork_rng(devices=[]):  # the weights are about to be replaced: leave the caller's seed alone
+        built = model or family.build(depths[full], stored.num_classes, stored.in_channels, options)
+    network = DepthDynamicNetwork(
+        family,
+        (full, depths.pop(full)),
+        built,
+        num_classes=stored.num_classes,
+        in_channels=stored.in_channels,
+        options=options,
+    )
+    return tie_subnets(network, depths, private)
+
+
+def _stored_family(stored: StoredConfig, model: nn.Module | None) -> Family:
+    if stored.family == OwnModel.name:
         if model is None:
             raise ModelFileError(
                 "this network was made by ddnn.from_model; give a model of the same class: "
                 "ddnn.load(path, model=MyModel())"
             )
-        family = OwnModel(model, tuple(config["options"]["stages"]), full)
-        family.leave_inputs_alone(tuple(config["options"]["out_of_place"]))
-    elif config["family"] == TimmModel.name:
-        chosen = config["options"]
-        sizes = int(config["num_classes"]), int(config["in_channels"])
-        family = TimmModel(chosen["model"], *sizes, chosen["arguments"])
-    elif config["family"] in REGISTRY:
-        family = REGISTRY[config["family"]]
-    else:
-        raise ModelFileError(f"unknown family {config['family']!r}; {near(config['family'], REGISTRY)}")
-    if isinstance(family, OwnModel) and family.members != {full: depths[full]}:
-        raise ModelFileError(
-            f"{full} has {depths[full]} blocks where it was saved, and the model here {family.members}"
-        )
-    options = family.parse_options(config["options"])
-    num_classes, in_channels = int(config["num_classes"]), int(config["in_channels"])
-    with torch.random.fork_rng(devices=[]):  # the weights are about to be replaced: leave the caller's seed alone
-        built = model or family.build(depths[full], num_classes, in_channels, options)
-    network = DepthDynamicNetwork(
-        family, (full, depths.pop(full)), built, num_classes=num_classes, in_channels=in_channels, options=options
-    )
-    return tie_subnets(network, depths, private)
+        family = OwnModel(model, listed(stored.options["stages"], "stages", text), stored.full)
+        family.leave_inputs_alone(listed(stored.options["out_of_place"], "out_of_place", text))
+        return family
+    if stored.family == TimmModel.name:
+        arguments = mapping(stored.options["arguments"], "arguments")
+        return TimmModel(text(stored.options["model"], "model"), stored.num_classes, stored.in_channels, arguments)
+    if stored.family in REGISTRY:
+        return REGISTRY[stored.family]
+    raise ModelFileError(f"unknown family {shown(stored.family)}; {near(stored.family, REGISTRY)}")
 
 
 @torch.no_grad()

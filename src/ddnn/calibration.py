@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from ddnn.errors import DDNNError
+from ddnn.errors import DataError, DDNNError
 from ddnn.modes import in_mode
 
 
@@ -27,6 +27,7 @@ def calibrate(model: nn.Module, keep: set[nn.Module], batches: Iterable[Any]) ->
 
     Raises:
         DDNNError: if there is no batch.
+        DataError: if a batch holds no images, or some that are not finite numbers.
     """
     norms = [m for m in model.modules() if isinstance(m, _BatchNorm) and m.track_running_stats and m not in keep]
     if not norms:
@@ -50,7 +51,19 @@ def _run(model: nn.Module, batches: Iterable[Any]) -> int:
     device = next(model.parameters()).device
     count = 0
     for batch in batches:
-        images: Tensor = batch if isinstance(batch, Tensor) else batch[0]
+        images: Any = batch if isinstance(batch, Tensor) else batch[0]
+        _check(images)
         model(images.to(device))
         count += 1
     return count
+
+
+def _check(images: Any) -> None:
+    """Refuse what would leave statistics that are wrong, and say nothing."""
+    if not isinstance(images, Tensor) or not images.is_floating_point() or images.ndim < 2:
+        found = (
+            f"{images.dtype} of shape {tuple(images.shape)}" if isinstance(images, Tensor) else type(images).__name__
+        )
+        raise DataError(f"calibrate_with must give batches of normalised floating-point images, not {found}")
+    if not images.isfinite().all():
+        raise DataError("calibrate_with gave an image with numbers that are not finite; leave it out")

@@ -13,13 +13,14 @@ RUN/cascade.json, which `ddnn cascade RUN` writes, is one `CascadeSpec`:
     }
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from ddnn.errors import DDNNError, ModelFileError, near
+from ddnn.sealed_json import parse_json
+from ddnn.untrusted import UnfitValueError, chosen, count, known, mapping, number, shown, text
 
 FILE = "cascade.json"
 FORMAT = 1
@@ -132,22 +133,37 @@ class CascadeSpec:
             DDNNError: if it is of another format, for other nets, or damaged.
         """
         try:
-            if fields["format"] != FORMAT:
-                raise DDNNError(f"format {fields['format']!r} is not {FORMAT}, which this version of ddnn reads")
+            if mapping(fields, "it").get("format") != FORMAT:
+                raise DDNNError(
+                    f"format {shown(fields.get('format'))} is not {FORMAT}, which this version of ddnn reads"
+                )
+            known(fields, "it", ("format", "thresholds", "last", "target", "calibrated_on", "expected", "weights"))
+            on, expected = mapping(fields["calibrated_on"], "calibrated_on"), mapping(fields["expected"], "expected")
+            known(on, "calibrated_on", ("data", "split", "images"))
+            known(expected, "expected", ("accuracy", "cost", "unit", "answered"))
             found = cls(
-                thresholds=dict(fields["thresholds"]),
-                last=fields["last"],
-                target=dict(fields["target"]),
-                calibrated_on=CalibratedOn(**fields["calibrated_on"]),
-                expected=Expected(**fields["expected"]),
-                weights=fields["weights"],
+                thresholds=mapping(fields["thresholds"], "thresholds"),  # whose values are checked below
+                last=text(fields["last"], "last"),
+                target=_numbers(fields["target"], "target"),
+                calibrated_on=CalibratedOn(
+                    text(on["data"], "data"), text(on["split"], "split"), count(on["images"], "images")
+                ),
+                expected=Expected(
+                    number(expected["accuracy"], "accuracy", 0, 1),
+                    number(expected["cost"], "cost", 0),
+                    cast(Any, chosen(expected["unit"], "unit", ("macs", "ms"))),
+                    _numbers(expected["answered"], "answered"),
+                ),
+                weights=None if fields["weights"] is None else text(fields["weights"], "weights"),
             )
-        except (KeyError, TypeError, ValueError) as error:
-            if isinstance(error, DDNNError):
-                raise
-            raise DDNNError(f"it is damaged ({error!r})") from None
+        except UnfitValueError as error:
+            raise DDNNError(f"it is damaged: {error}") from None
         participants(names, found.thresholds, found.last)
         return found
+
+
+def _numbers(value: Any, what: str) -> dict[str, float]:
+    return {text(key, what): number(item, what) for key, item in mapping(value, what).items()}
 
 
 def read_cascade(directory: str | Path, names: Sequence[str], weights: str | None = None) -> CascadeSpec | None:
@@ -166,7 +182,7 @@ def read_cascade(directory: str | Path, names: Sequence[str], weights: str | Non
         return None
     again = "calibrate again with `ddnn cascade`, or remove it"
     try:
-        found = CascadeSpec.from_json(json.loads(path.read_text(encoding="utf-8")), names)
+        found = CascadeSpec.from_json(parse_json(path.read_text(encoding="utf-8")), names)
     except (ValueError, AttributeError) as error:
         reason = f"{error}" if isinstance(error, DDNNError) else f"it is damaged ({error!r})"
         raise ModelFileError(f"{path} cannot be used: {reason}; {again}") from None

@@ -1,7 +1,8 @@
 """When a run saves what it needs to go on, and that what is saved is whole.
 
 Checkpoints are written at the end of each epoch and every so many minutes within one, aside, then moved into place; the
-newest ones stay. On SIGTERM, with which clusters take machines away, one more is written and the run ends.
+newest ones stay. On SIGTERM, with which clusters take machines away, one more is written and the run ends: after the
+step, or, where the steps of an epoch are done, after its validation, for which no state in the middle can be saved.
 """
 
 import time
@@ -17,6 +18,7 @@ from ddnn.interrupts import Terminated, Termination
 from ddnn.processes import any_process, largest
 from ddnn.run_directory import RunDirectory
 from ddnn.storage import write_checkpoint
+from ddnn.training_module import DepthDynamicTraining
 
 _SAVE, _END = 1, 2  # what a process may want after a step; the processes do the most that any of them wants
 
@@ -43,14 +45,11 @@ class Checkpoints(Checkpoint):
         due = self._config.checkpoint_steps is not None and step % self._config.checkpoint_steps == 0
         wanted = largest(_END if self._termination.asked else _SAVE if due or self._late else 0)
         if wanted:
+            assert isinstance(pl_module, DepthDynamicTraining)
+            pl_module.check_finite()  # else the last good checkpoint would go
             self._save(trainer)
         if wanted == _END:
             raise Terminated("ended by SIGTERM after a whole step, which is saved")
-
-    def on_validation_batch_end(self, trainer: Trainer, *_: Any, **__: Any) -> None:
-        """Validation is not worth waiting for; one process need not ask others."""
-        if trainer.world_size == 1 and self._termination.asked:
-            raise Terminated("ended by SIGTERM during validation")
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save a whole epoch, after its metrics."""

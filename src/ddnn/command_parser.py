@@ -5,12 +5,12 @@ import re
 from pathlib import Path
 from typing import Any, NoReturn
 
-import yaml
 from jsonargparse import ActionConfigFile, ArgumentParser  # pyright: ignore[reportPrivateImportUsage]
 
 from ddnn.config import described
 from ddnn.errors import DDNNError, near
 from ddnn.recipes import recipe_file
+from ddnn.safe_yaml import UnusableYaml, read_yaml
 
 
 class UsageError(DDNNError):
@@ -71,9 +71,9 @@ class RecipeFile(ActionConfigFile):
 
 def _checked(path: Path) -> Path:
     try:
-        document = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UsageError(f"{path} cannot be read as YAML: {' '.join(str(error).split())}") from None
+        document = read_yaml(path)
+    except UnusableYaml as error:
+        raise UsageError(f"{path} cannot be read as YAML: {error}") from None
     if not isinstance(document, dict):
         raise UsageError(f"{path} must hold a mapping from keys to values, such as `epochs: 10`")
     return path

@@ -8,6 +8,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ddnn.errors import DDNNError
+from ddnn.geometry import LARGEST_SIDE
+from ddnn.untrusted import count, known, listed, number, text
+
+_MOST_CHANNELS = 1000
 
 
 @dataclass(frozen=True)
@@ -51,11 +55,27 @@ class DataSpec:
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> "DataSpec":
-        """Read what `to_json` wrote."""
+        """Read what `to_json` wrote.
+
+        Raises:
+            UnfitValueError: it is not that.
+        """
+        known(fields, "data", ("channels", "size", "mean", "std", "class_names"))
+        channels = count(fields["channels"], "channels", 1, _MOST_CHANNELS)
+        height, width = listed(fields["size"], "size", _side, 2, 2)
         return cls(
-            channels=int(fields["channels"]),
-            size=(int(fields["size"][0]), int(fields["size"][1])),
-            mean=tuple(float(value) for value in fields["mean"]),
-            std=tuple(float(value) for value in fields["std"]),
-            class_names=tuple(str(name) for name in fields["class_names"]),
+            channels=channels,
+            size=(height, width),
+            mean=listed(fields["mean"], "mean", number, channels, channels),
+            std=listed(fields["std"], "std", _spread, channels, channels),
+            class_names=listed(fields["class_names"], "class_names", text, 1),
         )
+
+
+def _side(value: Any, what: str) -> int:
+    return count(value, what, 1, LARGEST_SIDE)
+
+
+def _spread(value: Any, what: str) -> float:
+    """What numbers are divided by."""
+    return number(value, what, 1e-9, 1e9)

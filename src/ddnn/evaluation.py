@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from math import sqrt
+from math import isfinite, sqrt
 from typing import Any
 
 import torch
@@ -49,12 +49,13 @@ def evaluate(
             all must call this.
 
     Raises:
-        DataError: if there is no batch.
+        DataError: if there is no batch, a label is none of the network's classes, or the outputs are not finite.
     """
     device = next(network.parameters()).device
-    tallies = {name: _Tally(network.num_classes, device, shared) for name in network.names}
+    tallies = {name: _Tally(name, network.num_classes, device, shared) for name in network.names}
     with in_mode(network, training=False), torch.inference_mode():
         for images, labels in batches:
+            _check_labels(labels, len(images), network.num_classes)
             for name, output in network.forward_all(images).items():
                 tallies[name].add(output.logits.float(), labels)
     return {name: tally.score() for name, tally in tallies.items()}
@@ -89,10 +90,21 @@ def wilson_interval(right: int, total: int, z: float = 1.96) -> tuple[float, flo
     return (centre - margin) / scale, (centre + margin) / scale
 
 
+def _check_labels(labels: Tensor, images: int, classes: int) -> None:
+    if labels.shape != (images,) or labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
+        raise DataError(
+            f"{images} images need as many whole numbers as labels, not {labels.dtype} {tuple(labels.shape)}"
+        )
+    wrong = labels[(labels < 0) | (labels >= classes)]
+    if len(wrong):
+        raise DataError(f"the label {int(wrong[0])} is none of the network's {classes} classes, 0 to {classes - 1}")
+
+
 class _Tally:
     """Sums over the batches of one net, kept on the device."""
 
-    def __init__(self, num_classes: int, device: Any, shared: bool) -> None:
+    def __init__(self, name: str, num_classes: int, device: Any, shared: bool) -> None:
+        self.name = name
         self.accuracy = MulticlassAccuracy(num_classes, average="micro", sync_on_compute=shared).to(device)
         self.calibration = MulticlassCalibrationError(num_classes, n_bins=15, sync_on_compute=shared).to(device)
         self.nll = torch.zeros((), device=device)
@@ -111,6 +123,10 @@ class _Tally:
         images = round(sums["images"])
         if not images:
             raise DataError("there is no image to evaluate on")
+        if not isfinite(sums["nll"]):
+            raise DataError(
+                f"{self.name} gives outputs that are not finite: train the network again, or look at the images"
+            )
         accuracy = float(self.accuracy.compute())
         return Score(
             accuracy,

@@ -6,6 +6,9 @@ Training, evaluation and devices without torch each resize with a library of the
 LARGEST_SMALL_SIDE = 64
 """Images of up to this many pixels a side are held in memory; larger ones are decoded anew in each epoch."""
 
+LARGEST_SIDE = 4096
+"""Of the images that a network sees, in pixels: far above what classifiers use, and far below what fills a memory."""
+
 LARGEST_IMAGE = 100_000_000
 """Pixels of an image that is still decoded. A few kilobytes can say that they are many more, to fill the memory."""
 

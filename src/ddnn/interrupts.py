@@ -1,25 +1,41 @@
 """How a training run is told to end: Ctrl-C, and SIGTERM, with which clusters take a machine away.
 
 Python drops a KeyboardInterrupt that is raised while it cleans up an object, and the run would go on. So the key is
-noted too, and the interrupt raised again after the step. SIGTERM is only noted, so that the step is finished and saved;
-a second one ends the process at once, and the last checkpoint stays.
+noted too, and the interrupt raised again after the step. SIGTERM ends a run on the spot as long as it has done nothing;
+from its first step on it is only noted, so that the step, or the epoch that is being validated, is finished and saved.
+A second one ends the process at once, and the last checkpoint stays.
 """
 
 import os
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 
 from ddnn.errors import DDNNError
+from ddnn.processes import find_processes
 
 
 class Terminated(DDNNError):
     """A run was told to end by SIGTERM, and has saved what it needs to go on."""
 
     status = 128 + signal.SIGTERM
+
+
+class EndedEarly(SystemExit):
+    """A run was told to end before its first step: an exit, so that nothing on the way takes it for a wrong value."""
+
+    status = Terminated.status
+
+    def __init__(self) -> None:
+        super().__init__(self.status)
+
+    def __str__(self) -> str:
+        return "ended by SIGTERM before the first step"
 
 
 class Termination:
@@ -31,12 +47,49 @@ class Termination:
 
     def __init__(self) -> None:
         self.asked = False
+        self._steps = False
+
+    @contextmanager
+    def noted(self) -> Iterator[None]:
+        """Handle SIGTERM for a while.
+
+        Raises:
+            Terminated: it came before the first step, in the first process; the others end without a word.
+        """
+        before = signal.getsignal(signal.SIGTERM)
+        self.handle()
+        try:
+            yield
+        except EndedEarly as error:
+            if not find_processes().first:
+                raise SystemExit(error.status) from None
+            raise Terminated(f"{error}; nothing was kept") from None
+        finally:
+            if before is not None and _in_main_thread():
+                signal.signal(signal.SIGTERM, before)
+
+    def handle(self) -> None:
+        """Take over the signal, where that is possible."""
+        if _in_main_thread():
+            signal.signal(signal.SIGTERM, self.note)
+
+    def begin_steps(self) -> None:
+        """From now on there is something to save, so that a signal is only noted."""
+        self._steps = True
+        if self.asked:  # and Python has dropped the exit
+            raise EndedEarly
 
     def note(self, *_: Any) -> None:
         """Handle the signal."""
         if self.asked:
             os._exit(Terminated.status)
         self.asked = True
+        if not self._steps:
+            raise EndedEarly
+
+
+def _in_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
 
 
 class Interruptible(Callback):
@@ -58,14 +111,14 @@ class Interruptible(Callback):
             self._pressed = True
             handle(number, frame)
 
-        if callable(handle) and threading.current_thread() is threading.main_thread():
+        if callable(handle) and _in_main_thread():
             signal.signal(signal.SIGINT, note)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Note SIGTERM from now on, in place of Lightning's handler, which has the processes talk to each other in the
         middle of whatever they do and can wait for ever."""
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, self._termination.note)
+        self._termination.handle()
+        self._termination.begin_steps()
 
     def on_train_batch_end(self, *_: Any, **__: Any) -> None:
         """Stop where the interrupt did not."""

@@ -6,6 +6,8 @@ may fail is done `together`, and afterwards each one knows whether all others ha
 
 import atexit
 import os
+import signal
+import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -129,7 +131,12 @@ def together() -> Iterator[None]:
 
 
 def leave_it_to_another(status: int = 1) -> NoReturn:
-    """End without a word, after a while in which the process that has something to say says it and ends."""
+    """End without a word, after a while in which the process that has something to say says it and ends.
+
+    Its launcher then ends this one by SIGTERM, of which there is nothing to say either.
+    """
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
     time.sleep(SECONDS_TO_SPEAK)
     raise SystemExit(status)
 

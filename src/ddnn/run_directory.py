@@ -10,10 +10,9 @@ RUN/checkpoints/        last.ckpt, from which `ddnn train --resume RUN` goes on;
 
 import csv
 import dataclasses
-import json
-import os
 import pickle
 import shutil
+import tempfile
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -27,6 +26,8 @@ from torch import Tensor
 
 from ddnn.config import DataConfig, EvaluateConfig, TrainConfig, from_fields, unknown_keys
 from ddnn.errors import DDNNError, ModelFileError
+from ddnn.safe_yaml import UnusableYaml, read_yaml
+from ddnn.sealed_json import parse_json
 from ddnn.storage import checkpoint_files, is_whole_checkpoint, write_text
 
 LAST_KEY = "precision"
@@ -150,9 +151,9 @@ class RunDirectory:
         if not self.config_file.is_file():
             raise ModelFileError(f"{self.path} is no run directory: {self.config_file} is missing")
         try:
-            values = yaml.safe_load(self.config_file.read_text())
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise ModelFileError(f"{self.config_file} is damaged: {' '.join(str(error).split())}") from None
+            values = read_yaml(self.config_file)
+        except UnusableYaml as error:
+            raise ModelFileError(f"{self.config_file} is damaged: {error}") from None
         if not isinstance(values, dict) or LAST_KEY not in values:
             raise ModelFileError(f"{self.config_file} is damaged: it has no {LAST_KEY}, so its end is missing")
         if unknown := unknown_keys(TrainConfig, values):
@@ -213,11 +214,13 @@ class RunDirectory:
         return state
 
     def check_room(self, needed: int) -> None:
-        """Raise a DDNNError unless this directory can be written to and its disk has room for so many bytes."""
+        """Raise a DDNNError unless this directory can be written to and its disk has room for so many bytes,
+        those of the checkpoints that are there among them."""
         there = next(folder for folder in (self.path, *self.path.absolute().parents) if folder.exists())
-        if not os.access(there, os.W_OK):
-            raise DDNNError(f"{there} cannot be written to; give another --output, or mend its permissions")
+        for folder in (there, *(entry for entry in (self.checkpoints, self.network) if entry.is_dir())):
+            _try_writing(folder)
         free = shutil.disk_usage(there).free
+        needed -= sum(path.stat().st_size for path in checkpoint_files(self.last_checkpoint) if path.is_file())
         if free < needed:
             raise DDNNError(
                 f"the disk of {there} has {free / 1e6:.0f} MB left, and the run needs about {needed / 1e6:.0f} MB for "
@@ -233,7 +236,7 @@ class RunDirectory:
         if not self.results.is_file():
             return {}
         try:
-            nets = json.loads(self.results.read_text(encoding="utf-8"))["nets"]
+            nets = parse_json(self.results.read_text(encoding="utf-8"))["nets"]
             accuracies = {name: float(net["accuracy"]) for name, net in nets.items()}
             if not all(0 <= accuracy <= 1 for accuracy in accuracies.values()):
                 raise ValueError("an accuracy is not in [0, 1]")
@@ -270,6 +273,16 @@ class RunDirectory:
         except (ValueError, KeyError, TypeError, csv.Error) as error:
             raise ModelFileError(f"{self.metrics} is damaged ({error!r}); move it away, and the run goes on") from None
         return rows
+
+
+def _try_writing(folder: Path) -> None:
+    """Make a file without a name: permissions alone do not tell, neither of root's nor of folders on other machines."""
+    try:
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise DDNNError(
+            f"{folder} cannot be written to ({error.strerror}); give another --output, or mend its permissions"
+        ) from None
 
 
 def evaluation_data(path: Path, config: EvaluateConfig) -> DataConfig:

@@ -27,13 +27,25 @@ def unsealed(text: str) -> dict[str, Any]:
     ...
     ValueError: its checksum differs: it was edited or damaged
     """
-    document = json.loads(text)
+    document = parse_json(text)
     if not isinstance(document, dict):
         raise ValueError("it is no JSON object")
     given = document.pop(KEY, None)
     if given is not None and given != _digest(document):
         raise ValueError("its checksum differs: it was edited or damaged")
     return document
+
+
+def parse_json(text: str) -> Any:
+    """The value of a JSON text, which may come from anybody.
+
+    Raises:
+        ValueError: if it is no JSON, or is nested deeper than Python reads.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
 
 
 def _digest(document: Mapping[str, Any]) -> str:

@@ -7,7 +7,10 @@ found there; a write that is interrupted therefore leaves the old network. Nothi
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+import re
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from io import BufferedRandom
 from pathlib import Path
 from typing import Any
@@ -20,6 +23,7 @@ from torch import Tensor
 
 from ddnn.errors import ModelFileError
 from ddnn.sealed_json import sealed, unsealed
+from ddnn.untrusted import shown
 
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
@@ -37,6 +41,7 @@ def write_network(directory: Path, tensors: Mapping[str, Tensor], config: Mappin
     A network that is there is replaced; whatever goes wrong, the old or the new one can be read. Other files are left
     alone.
     """
+    is_new = not directory.exists()
     directory.mkdir(parents=True, exist_ok=True)
     _settle(directory)
     if (directory / WEIGHTS).is_file():
@@ -45,6 +50,10 @@ def write_network(directory: Path, tensors: Mapping[str, Tensor], config: Mappin
         weights = write_tensors(directory / WEIGHTS, tensors)
         document = {"format": FORMAT, **config, "weights": {"file": WEIGHTS, "sha256": weights}}
         write_text(directory / CONFIG, sealed(document))
+    except BaseException:
+        if is_new:
+            shutil.rmtree(directory, ignore_errors=True)
+        raise
     finally:
         _settle(directory)
 
@@ -81,7 +90,7 @@ def read_config(directory: Path) -> dict[str, Any]:
     except (ValueError, KeyError, TypeError, AssertionError, RecursionError) as error:
         raise ModelFileError(f"{path} is damaged: {error!r}; write the network again with net.save") from None
     if config.get("format") != FORMAT:
-        raise ModelFileError(f"{path} has format {config.get('format')!r}; this version of ddnn reads {FORMAT}")
+        raise ModelFileError(f"{path} has format {shown(config.get('format'))}; this version of ddnn reads {FORMAT}")
     return config
 
 
@@ -92,7 +101,8 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[s
         whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
         partial.touch()
         mode = partial.stat().st_mode
-        save_file(whole, partial, metadata={"format": "pt", **(metadata or {})})
+        with disk_errors(path):
+            save_file(whole, partial, metadata={"format": "pt", **(metadata or {})})
         partial.chmod(mode)  # that of any new file; safetensors keeps it to its owner
         digest = checksum(partial)
         os.replace(partial, path)
@@ -114,7 +124,7 @@ def write_checkpoint(path: Path, state: Mapping[str, Any], keep: int = 1) -> Non
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.partial")
     try:
-        with partial.open("w+b") as file:
+        with disk_errors(path), partial.open("w+b") as file:
             torch.save(state, file)
             _seal(file)
             file.flush()
@@ -197,14 +207,42 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode())
 
 
-def write_bytes(path: Path, content: bytes) -> None:
+def write_bytes(path: Path, content: bytes | memoryview) -> None:
     """Write a file by way of a temporary one."""
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        partial.write_bytes(content)
+        with disk_errors(path):
+            partial.write_bytes(content)
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """What goes wrong with the disk is an OSError that names the file, whatever torch, safetensors or onnx raise.
+
+    Raises:
+        OSError: for an error of the operating system; other errors are let through.
+    """
+    try:
+        yield
+    except Exception as error:
+        code = _system_error(error)
+        if code is None:
+            raise
+        raise OSError(code, os.strerror(code), str(path)) from None
+
+
+def _system_error(error: BaseException | None) -> int | None:
+    """The number of the operating system's error that is behind this one, as a cause or in the words of Rust."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno is not None:
+            return error.errno
+        if told := re.search(r"\(os error (\d+)\)", str(error)):
+            return int(told[1])
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def _described_weights(directory: Path, config: Mapping[str, Any]) -> Path | None:

@@ -27,7 +27,7 @@ from ddnn.checkpoints import Checkpoints, WholeCheckpoints
 from ddnn.config import TrainConfig
 from ddnn.data import Data, Loader
 from ddnn.errors import DDNNError
-from ddnn.interrupts import Interruptible, Terminated, Termination
+from ddnn.interrupts import EndedEarly, Interruptible, Terminated, Termination
 from ddnn.network import DepthDynamicNetwork
 from ddnn.processes import (
     SECONDS_TO_SPEAK,
@@ -89,6 +89,7 @@ def train(
     Raises:
         DDNNError: for anything in the configuration or the data that cannot be; nothing is left then.
         NonFiniteLossError: if the loss is not finite; the run directory keeps the last good checkpoint.
+        Terminated: for SIGTERM (in the main thread), once what there is to save is saved.
         KeyboardInterrupt: for Ctrl-C, with a message that says how to go on.
 
     Example:
@@ -97,14 +98,16 @@ def train(
         >>> run.network.names
         ('resnet8', 'resnet14', 'resnet20')
     """
-    processes = find_processes()
-    join(processes)
-    with together():
-        setup = prepare(config, network, data, processes)
-    return _run(setup, progress)
+    termination = Termination()
+    with termination.noted():
+        processes = find_processes()
+        join(processes)
+        with together():
+            setup = prepare(config, network, data, processes)
+        return _run(setup, progress, termination)
 
 
-def _run(setup: Setup, progress: bool) -> Run:
+def _run(setup: Setup, progress: bool, termination: Termination) -> Run:
     config, network, data, device, processes = (
         setup.config, setup.network, setup.data, setup.device, setup.processes,
     )  # fmt: skip
@@ -126,7 +129,7 @@ def _run(setup: Setup, progress: bool) -> Run:
         meanwhile.enter_context(_memory_format(module, config.channels_last))
         if config.sync_norm and processes.count > 1:
             meanwhile.enter_context(synchronised(module))
-        trainer = _trainer(setup, directory, progress)
+        trainer = _trainer(setup, directory, progress, termination)
         trainer.fit(module, ckpt_path=checkpoint, weights_only=True)
         meanwhile.close()
         if module.result is not network:
@@ -149,7 +152,8 @@ def _ending_well(directory: RunDirectory, before: frozenset[Path] | None, first:
         yield
     except BaseException as error:
         interrupted = isinstance(error.__context__ if isinstance(error, SystemExit) else error, KeyboardInterrupt)
-        if not first and (interrupted or isinstance(error, NonFiniteLossError | Terminated)):  # as in all processes
+        told = isinstance(error, Terminated | EndedEarly)
+        if not first and (interrupted or told or isinstance(error, NonFiniteLossError)):  # as in all processes
             leave_it_to_another(130 if interrupted else getattr(error, "status", 1))
         if is_lost_connection(error):
             time.sleep(SECONDS_TO_SPEAK)  # whoever knows more may say it first, and the launcher end this one
@@ -158,10 +162,11 @@ def _ending_well(directory: RunDirectory, before: frozenset[Path] | None, first:
         hint = f"; go on with: ddnn train --resume {directory.path}" if directory.last_checkpoint.exists() else ""
         if isinstance(error, NonFiniteLossError):
             raise NonFiniteLossError(f"{error}; {left}") from None
-        if isinstance(error, Terminated):
-            raise Terminated(f"{error if hint else 'ended by SIGTERM'}; {left}{hint}") from None
+        if told:
+            raise Terminated(f"{error}; {left}{hint}") from None
         if isinstance(error, OSError):
-            raise DDNNError(f"{error.strerror or error}; {left}{hint}") from None
+            where = f"{error.filename}: " if error.filename else ""
+            raise DDNNError(f"{where}{error.strerror or error}; {left}{hint}") from None
         if interrupted:
             raise KeyboardInterrupt(f"interrupted; {left}{hint}") from None
         if "more than 1 value per channel" in str(error):
@@ -194,9 +199,8 @@ def _calibrate(network: DepthDynamicNetwork, untrained: tuple[str, ...], batches
         calibrate(network[name], trained, batches)
 
 
-def _trainer(setup: Setup, directory: RunDirectory, progress: bool) -> Trainer:
+def _trainer(setup: Setup, directory: RunDirectory, progress: bool, termination: Termination) -> Trainer:
     config, processes = setup.config, setup.processes
-    termination = Termination()
     bar = shows_bar(progress) and processes.first
     return Trainer(
         accelerator="gpu" if setup.device.type == "cuda" else setup.device.type,

@@ -252,6 +252,15 @@ class DepthDynamicTraining(LightningModule):
         assert isinstance(metric, MulticlassAccuracy)
         return metric
 
+    def check_finite(self) -> None:
+        """Raise, in all processes, if what a checkpoint would hold is spoilt: the loss so far, or a weight.
+
+        Raises:
+            NonFiniteLossError: it is; the message names what.
+        """
+        self._refuse_non_finite("loss", self._totals)
+        self._refuse_non_finite("network", self.network.tensors())
+
     @torch.no_grad()
     def _check_network(self) -> None:
         """Look at what the last update of an epoch has made, which no loss has seen yet."""

@@ -80,6 +80,9 @@ def load_weights(model: nn.Module, state: State, source: str, head: tuple[str, .
         for key in differing
         if key not in fresh
     ]
+    spoilt = [key for key, tensor in state.items() if tensor.is_floating_point() and tensor.isnan().any()]
+    if spoilt and not wrong:
+        raise ModelFileError(f"{source} is spoilt: {spoilt[0]} holds values that are no numbers; start from others")
     if wrong:
         raise ModelFileError(f"{source} is no state dict of this net: {len(wrong)} entries differ; {sorted(wrong)[0]}")
     if fresh:

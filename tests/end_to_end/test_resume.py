@@ -229,7 +229,8 @@ def test_sigterm_saves_the_step_and_ends_and_the_run_goes_on_to_the_same_weights
 
 
 def test_a_second_sigterm_ends_the_process_at_once() -> None:
-    script = "import os, signal\nfrom ddnn.interrupts import Termination\nnote = Termination().note\n"
+    script = "import os, signal\nfrom ddnn.interrupts import Termination\n"
+    script += "termination = Termination(); termination.begin_steps(); note = termination.note\n"
     script += "signal.signal(signal.SIGTERM, note); os.kill(os.getpid(), 15); print('on', flush=True)\n"
     script += "os.kill(os.getpid(), 15); print('still on', flush=True)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
@@ -239,12 +240,15 @@ def test_a_second_sigterm_ends_the_process_at_once() -> None:
 def test_too_little_room_or_no_permission_is_found_before_anything_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
+    def refuse(dir: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(dir))
+
     usage = shutil.disk_usage(tmp_path)._replace(free=1_000_000)
     with monkeypatch.context() as patch:
         patch.setattr(shutil, "disk_usage", lambda _: usage)
         message = refused(run(capfd, "train", "--output", tmp_path / "run"))
     assert "has 1 MB left, and the run needs about" in message
     with monkeypatch.context() as patch:
-        patch.setattr("os.access", lambda *_: False)
+        patch.setattr("tempfile.TemporaryFile", refuse)
         assert "cannot be written to" in refused(run(capfd, "train", "--output", tmp_path / "run"))
     assert not (tmp_path / "run").exists()

@@ -65,7 +65,7 @@ class OnnxEngine(Engine):
         """See `Engine.pieces`."""
         if not self.manifest.pieces:
             return [((name,), partial(self.answer, name, images)) for name in self.names]
-        sessions = Sessions(self._directory, self._threads, self._runtime.share_weights)
+        sessions = Sessions(self._directory, self._threads, self._runtime.share_weights, self._runtime.manifest)
         values: dict[str, Any] = {INPUT: images.numpy()}
         works: list[tuple[tuple[str, ...], Work]] = []
         for piece in self.manifest.pieces:

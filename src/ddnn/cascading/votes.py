@@ -71,11 +71,14 @@ def gather(
         batches: (images, labels).
 
     Raises:
-        DataError: if there is no image.
+        DataError: if there is no image, or an output is not finite.
     """
     confidences, right = [], []
     for images, labels in batches:
         found, wanted = opinions(images), labels.cpu().numpy()
+        for name in names:
+            if not np.isfinite(found[name][0]).all():
+                raise DataError(f"{name} gives outputs that are not finite: train the network again")
         confidences.append(np.stack([found[name][0] for name in names]))
         right.append(np.stack([found[name][1] == wanted for name in names]))
     if not confidences:

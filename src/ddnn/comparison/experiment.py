@@ -23,6 +23,8 @@ from ddnn.config import OWN_KEYS, CompareConfig
 from ddnn.errors import DDNNError, ModelFileError
 from ddnn.evaluation import Score
 from ddnn.run_directory import RunDirectory
+from ddnn.safe_yaml import UnusableYaml, read_yaml
+from ddnn.sealed_json import parse_json
 from ddnn.storage import write_text
 
 _FREE_KEYS = ("methods", "seeds", "output", "jobs")  # may change from one call to the next: runs are added
@@ -96,7 +98,7 @@ class Experiment:
         if not file.is_file():
             return None
         try:
-            found = json.loads(file.read_text())
+            found = parse_json(file.read_text())
             scores = {
                 name: Score(**{**score, "interval": tuple(score["interval"])})
                 for name, score in found["scores"].items()
@@ -128,9 +130,9 @@ class Experiment:
         if not self.conditions_file.is_file():
             return write_text(self.conditions_file, yaml.safe_dump(conditions(config), sort_keys=False))
         try:
-            there = yaml.safe_load(self.conditions_file.read_text())
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise ModelFileError(f"{self.conditions_file} is damaged: {' '.join(str(error).split())}") from None
+            there = read_yaml(self.conditions_file)
+        except UnusableYaml as error:
+            raise ModelFileError(f"{self.conditions_file} is damaged: {error}") from None
         here = conditions(config)
         there = there if isinstance(there, dict) else {}
         differing = [

@@ -5,10 +5,7 @@ from math import inf
 from typing import Literal
 
 from ddnn.config.fields import check, check_types
-from ddnn.geometry import LARGEST_SMALL_SIDE
-
-LARGEST_SIDE = 4096
-"""Of the images that a network sees, in pixels: far above what classifiers use, and far below what fills a memory."""
+from ddnn.geometry import LARGEST_SIDE, LARGEST_SMALL_SIDE
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,9 @@ class Data:
         self._source, self._config, self._seed, self._given = source, config, seed, spec
         self._decoded: dict[str, tuple[Split, Tensor]] = {}
         self.channels = spec.channels if spec else source.channels
-        self.size = spec.size if spec else _square(config.image_size or source.own_side() or _USUAL_SIDE)
+        self.size = (
+            spec.size if spec else _square(config.image_size or source.own_side(config.max_corrupt > 0) or _USUAL_SIDE)
+        )
 
     @cached_property
     def spec(self) -> DataSpec:

@@ -3,12 +3,13 @@
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from torch import Tensor
 
-from ddnn.data.images import common_side, decode_file, read_bytes, read_size, spread
+from ddnn.data.images import common_side, decode_file, read_bytes, sizes, spread
 from ddnn.data.splits import Source, Split, arrange, hold_out, require_folder
 from ddnn.errors import DataError
 
@@ -57,7 +58,7 @@ def open_folder(root: Path) -> Source:
         name=f"folder:{root}",
         class_names=classes[first],
         channels=3,
-        own_side=lambda: _own_side(first, classes[first]),
+        own_side=lambda tolerant: _own_side(first, classes[first], tolerant),
         splits=arrange(
             {split: lambda folder=folder: _read(folder, classes[first]) for split, folder in folders.items()}
         ),
@@ -80,7 +81,7 @@ def _open_undivided(root: Path) -> Source:
         name=f"folder:{root}",
         class_names=names,
         channels=3,
-        own_side=lambda: _own_side(root, names),
+        own_side=lambda tolerant: _own_side(root, names, tolerant),
         splits={"train": lambda: whole.take(train), "test": lambda: whole.take(test)},
         absent=_EXPECTED,
     )
@@ -124,9 +125,10 @@ def _image_files(folder: Path) -> list[str]:
     )
 
 
-def _own_side(folder: Path, names: tuple[str, ...]) -> int | None:
+def _own_side(folder: Path, names: tuple[str, ...], tolerant: bool) -> int | None:
     """The side that the first images of some classes have in common, if they are small."""
     firsts = [
-        path for place in spread(len(names), _CLASSES_LOOKED_AT) for path in _image_files(folder / names[place])[:1]
+        next(sizes(((path, partial(read_bytes, path)) for path in _image_files(folder / names[place])), tolerant), None)
+        for place in spread(len(names), _CLASSES_LOOKED_AT)
     ]
-    return common_side(read_size(read_bytes(path), path) for path in firsts)
+    return common_side(size for size in firsts if size is not None)

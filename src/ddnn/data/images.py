@@ -5,7 +5,7 @@ what the network was tested on.
 """
 
 import io
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -110,6 +110,21 @@ def read_size(encoded: bytes, name: str) -> tuple[int, int]:
     except Exception:  # as in _decode_with_pillow
         height, width = decode(encoded, 3, name).shape[1:]
         return height, width
+
+
+def sizes(files: Iterable[tuple[str, Callable[[], bytes]]], tolerant: bool) -> Iterator[tuple[int, int]]:
+    """(height, width) of images.
+
+    Args:
+        files: what errors call each image, and what reads it.
+        tolerant: pass over those that cannot be read.
+    """
+    for name, read in files:
+        try:
+            yield read_size(read(), name)
+        except UnreadableImageError:
+            if not tolerant:
+                raise
 
 
 def common_side(sizes: Iterable[tuple[int, int]]) -> int | None:

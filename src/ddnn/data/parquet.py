@@ -5,7 +5,7 @@ a split is asked for.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from torch import Tensor
 
-from ddnn.data.images import common_side, decode, read_size, spread
+from ddnn.data.images import common_side, decode, sizes, spread
 from ddnn.data.splits import Source, Split, arrange, require_folder
 from ddnn.errors import DataError
 
@@ -67,14 +67,14 @@ def open_parquet(root: Path) -> Source:
         raise DataError(f"{root} has no images: {_EXPECTED}")
     first = next(iter(shards.values()))
     names = _same_class_names([files[0] for files in shards.values()])
-    known = np.arange(len(names)) if names else np.unique(np.concatenate([_labels(file) for file in first]))
+    known = np.arange(len(names)) if names else _distinct_labels(first)
     if not len(known):
         raise DataError(f"{first[0]} has no rows: {_EXPECTED}")
     return Source(
         name=f"parquet:{root}",
         class_names=names or tuple(str(value) for value in known),
         channels=3,
-        own_side=lambda: _own_side(first[0]),
+        own_side=lambda tolerant: _own_side(first[0], tolerant),
         splits=arrange({split: lambda files=files: _read(files, known) for split, files in shards.items()}),
         absent=_EXPECTED,
     )
@@ -104,9 +104,14 @@ def _class_names(file: Path) -> tuple[str, ...] | None:
     label = _column(file, LABEL_COLUMNS)
     try:
         metadata: Any = json.loads((_schema(file).metadata or {})[b"huggingface"])
-        return tuple(str(name) for name in metadata["info"]["features"][label]["names"])
-    except (KeyError, TypeError, ValueError):
+        names = metadata["info"]["features"][label]["names"]
+    except (KeyError, TypeError, ValueError, RecursionError):
         return None
+    if not isinstance(names, list):
+        return None
+    if twice := sorted({str(name) for name in names if names.count(name) > 1}):
+        raise DataError(f"{file} names more than one class {twice[0]!r}: give each class a name of its own")
+    return tuple(str(name) for name in names)
 
 
 def _same_class_names(files: list[Path]) -> tuple[str, ...] | None:
@@ -127,7 +132,22 @@ def _labels(file: Path) -> np.ndarray:
         raise DataError(
             f"{file}: column {name} must hold integers without gaps, not {labels.type} with {labels.null_count} missing"
         )
-    return labels.to_numpy().astype(np.int64)
+    values = labels.to_numpy()
+    wrong = np.flatnonzero(values > np.iinfo(np.int64).max)
+    if len(wrong):
+        raise DataError(f"{file}, row {wrong[0]}: label {values[wrong[0]]} takes more than 64 bits")
+    return values.astype(np.int64)
+
+
+def _distinct_labels(files: list[Path]) -> np.ndarray:
+    """The ascending labels of files that do not name their classes."""
+    known = np.unique(np.concatenate([_labels(file) for file in files]))
+    if -1 in known:
+        raise DataError(
+            f"{files[0].parent} has the label -1, which stands for an image without a label in Hugging Face's data; "
+            "leave such rows out"
+        )
+    return known
 
 
 def _class_indices(file: Path, known: np.ndarray) -> np.ndarray:
@@ -175,16 +195,16 @@ def _read(files: list[Path], known: np.ndarray) -> Split:
     return Split.whole(ParquetImages(pa.chunked_array(chunks, columns[0].type), names), labels)
 
 
-def _own_side(file: Path) -> int | None:
+def _own_side(file: Path, tolerant: bool) -> int | None:
     """The side that images from all over the file have in common, if they are small."""
     try:
-        return common_side(_sizes(file))
+        return common_side(sizes(_some_images(file), tolerant))
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"Cannot read {file}: {error}") from None
 
 
-def _sizes(file: Path) -> Iterator[tuple[int, int]]:
-    """(height, width) of a few images of some row groups."""
+def _some_images(file: Path) -> Iterator[tuple[str, Callable[[], bytes]]]:
+    """Names and contents of a few images of some row groups."""
     name = _column(file, IMAGE_COLUMNS)
     with pq.ParquetFile(file) as parquet:
         rows = [parquet.metadata.row_group(group).num_rows for group in range(parquet.num_row_groups)]
@@ -193,4 +213,5 @@ def _sizes(file: Path) -> Iterator[tuple[int, int]]:
         for group in spread(len(rows), 4):
             encoded = _bytes(file, name, parquet.read_row_group(group, [name]).column(name))
             for row in spread(len(encoded), 5):
-                yield read_size(encoded[row].as_py() or b"", f"{file}, row {sum(rows[:group]) + row}")
+                content = encoded[row].as_py() or b""
+                yield f"{file}, row {sum(rows[:group]) + row}", lambda content=content: content

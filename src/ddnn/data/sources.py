@@ -68,7 +68,7 @@ def _digits() -> Source:
         name="digits",
         class_names=tuple("0123456789"),
         channels=1,
-        own_side=lambda: 8,
+        own_side=lambda _: 8,
         splits={"train": lambda: whole.take(train), "test": lambda: whole.take(test)},
         absent="it has training and test images",
         mirrored=False,
@@ -90,7 +90,7 @@ def _cifar(kind: str, data_root: str) -> Source:
         name=kind,
         class_names=tuple(test.classes),
         channels=3,
-        own_side=lambda: 32,
+        own_side=lambda _: 32,
         splits={"train": lambda: read(True), "test": lambda: read(False)},
         absent="it has training and test images",
     )

@@ -87,7 +87,7 @@ class Source:
         class_names: one per class, in label order.
         channels: 1 if all images are grey, else 3.
         own_side: finds the side of the square that small images have by themselves; None where they are large
-            or their sizes differ.
+            or their sizes differ. It is told whether to pass over images that cannot be read.
         splits: reads "train", "test" and perhaps "validation"; those that are absent are not there.
         absent: what an error says about a split that is not there.
         mirrored: whether a mirrored image still shows its class, so that flipping is on unless switched off.
@@ -96,7 +96,7 @@ class Source:
     name: str
     class_names: tuple[str, ...]
     channels: int
-    own_side: Callable[[], int | None]
+    own_side: Callable[[bool], int | None]
     splits: Mapping[str, Callable[[], Split]]
     absent: str
     mirrored: bool = True

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ from ddnn.modes import in_mode
 from ddnn.network import DepthDynamicNetwork
 from ddnn.profiling import cost
 from ddnn.staging import staged
+from ddnn.storage import disk_errors, write_bytes, write_text
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -92,7 +94,7 @@ def export_onnx(
         manifest = replace(manifest, weights=File.of(stage, WEIGHTS))
         progress("comparing with PyTorch")
         difference = check_onnx(network, stage, manifest, images)
-        (stage / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
+        write_text(stage / MANIFEST, manifest.to_json())
     return Export(manifest, difference)
 
 
@@ -120,7 +122,7 @@ def export_torch(
         manifest = replace(manifest, nets=nets)
         progress("comparing with PyTorch")
         difference = check_torch(network, lambda name: torch.export.load(stage / f"{name}.pt2").module(), images)
-        (stage / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
+        write_text(stage / MANIFEST, manifest.to_json())
     return Export(manifest, difference)
 
 
@@ -181,7 +183,8 @@ def _write(graph: "ir.Model", stage: Path, name: str, weights: WeightFile, facts
     import onnx_ir
 
     describe(graph, facts)
-    onnx_ir.save(weights.take(graph), stage / name)
+    with disk_errors(stage / name):
+        onnx_ir.save(weights.take(graph), stage / name)
     return File.of(stage, name)
 
 
@@ -195,7 +198,9 @@ def _save_program(
     except Exception as error:  # whatever torch raises about code that it cannot follow
         reason = str(error).strip().splitlines()
         raise NotExportable(f"{name} cannot be exported by torch.export: {reason[0] if reason else error}") from None
-    torch.export.save(program, path, extra_files={"ddnn.json": json.dumps(metadata)})
+    content = BytesIO()  # written to the disk by torch itself, it would end the process where the disk is full
+    torch.export.save(program, content, extra_files={"ddnn.json": json.dumps(metadata)})
+    write_bytes(path, content.getbuffer())
 
 
 def _metadata(manifest: Manifest, name: str) -> dict[str, str]:

@@ -5,15 +5,18 @@ in part, edited, or put together from two is refused when it is opened.
 """
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal, cast
 
 from ddnn.cascade_spec import CascadeSpec
 from ddnn.data_spec import DataSpec
 from ddnn.errors import ModelFileError
+from ddnn.geometry import LARGEST_SIDE
 from ddnn.sealed_json import sealed, unsealed
+from ddnn.untrusted import UnfitValueError, chosen, count, flag, known, listed, mapping, name, number, text
 
 MANIFEST = "export.json"
 WEIGHTS = "weights.bin"
@@ -34,11 +37,6 @@ class File:
     file: str
     bytes: int
     sha256: str
-
-    def __post_init__(self) -> None:
-        path = PurePosixPath(self.file)
-        if path.is_absolute() or ".." in path.parts or "\\" in self.file:
-            raise ModelFileError(f"{MANIFEST} names the file {self.file!r}, which is not inside the export: refused")
 
     @classmethod
     def of(cls, directory: Path, name: str) -> "File":
@@ -161,13 +159,13 @@ class Manifest:
             )
         try:
             values = unsealed(path.read_text(encoding="utf-8"))
-            if values.pop("format") != FORMAT:
+            if values.get("format", FORMAT) != FORMAT:
                 raise ModelFileError(f"{path} is of another version of ddnn; this one reads format {FORMAT}")
             return _from_json(values)
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            if isinstance(error, ModelFileError):
+        except (ValueError, OSError) as error:
+            if isinstance(error, ModelFileError) and not isinstance(error, UnfitValueError):
                 raise
-            raise ModelFileError(f"{path} is damaged ({error!r}); export the run again") from None
+            raise ModelFileError(f"{path} is damaged ({error}); export the run again") from None
 
 
 def is_export(directory: str | Path) -> bool:
@@ -176,27 +174,106 @@ def is_export(directory: str | Path) -> bool:
 
 
 def _from_json(values: dict[str, Any]) -> Manifest:
+    keys = tuple(item.name for item in fields(Manifest))
+    known(values, MANIFEST, ("format", *keys))
     nets = {
-        name: Net(**{**net, "graph": File(**net["graph"]), "depth": tuple(net["depth"])})
-        for name, net in values.pop("nets").items()
-    }
-    pieces = tuple(_piece(piece) for piece in values.pop("pieces"))
-    data, weights, shape = values.pop("data"), values.pop("weights"), values.pop("input_shape")
-    cascade = values.pop("cascade")
-    return Manifest(
+        name(key, "the name of a net"): _net(net) for key, net in mapping(values["nets"], "nets").items()
+    }  # in their order
+    if not nets or [*nets][-1] != values["full"]:
+        raise UnfitValueError("the full net is not the last of its nets")
+    data, weights, cascade, opset = (values[key] for key in ("data", "weights", "cascade", "opset"))
+    manifest = Manifest(
+        full=[*nets][-1],
         nets=nets,
-        pieces=pieces,
-        data=None if data is None else DataSpec.from_json(data),
-        weights=None if weights is None else File(**weights),
-        input_shape=tuple(shape),
+        num_classes=count(values["num_classes"], "num_classes", 1),
+        input_shape=cast(tuple[int, int, int], listed(values["input_shape"], "input_shape", _side, 3, 3)),
+        data=None if data is None else DataSpec.from_json(mapping(data, "data")),
+        kind=cast(Any, chosen(values["kind"], "kind", ("onnx", "torch"))),
+        precision=cast(Any, chosen(values["precision"], "precision", ("fp32", "int8"))),
+        opset=None if opset is None else count(opset, "opset"),
+        weights=None if weights is None else _file(weights),
+        sharing_pays=flag(values["sharing_pays"], "sharing_pays"),
+        pieces=_pieces(values["pieces"], nets),
         cascade=None if cascade is None else CascadeSpec.from_json(cascade, tuple(nets)),
-        **values,
+        made_with={text(key, "made_with"): text(item, "made_with")
+                   for key, item in mapping(values["made_with"], "made_with").items()},
+    )  # fmt: skip
+    if manifest.data is not None and (manifest.data.input_shape, manifest.data.num_classes) != (
+        manifest.input_shape,
+        manifest.num_classes,
+    ):
+        raise UnfitValueError("its data has other classes, or images of another shape, than its nets")
+    return manifest
+
+
+def _side(value: Any, what: str) -> int:
+    return count(value, what, 1, LARGEST_SIDE)
+
+
+def _file(value: Any) -> File:
+    values = mapping(value, "a file")
+    known(values, "a file", ("file", "bytes", "sha256"))
+    return File(
+        _inside(text(values["file"], "file")), count(values["bytes"], "bytes"), text(values["sha256"], "sha256")
     )
 
 
-def _piece(values: dict[str, Any]) -> Piece:
-    lists = {name: tuple(values[name]) for name in ("inputs", "outputs", "nets")}
-    return Piece(**{**values, **lists, "graph": File(**values["graph"])})
+def _inside(path: str) -> str:
+    parts = path.split("/")
+    if len(parts) > 10 or not all(re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,250}", part) for part in parts):
+        raise ModelFileError(f"{MANIFEST} names the file {path[:100]!r}, which is not inside the export: refused")
+    return path
+
+
+def _net(value: Any) -> Net:
+    values = mapping(value, "a net")
+    known(values, "a net", ("graph", "depth", "parameters", "macs", "accuracy"))
+    accuracy = values["accuracy"]
+    return Net(
+        graph=_file(values["graph"]),
+        depth=listed(values["depth"], "depth", count, 1, 100),
+        parameters=count(values["parameters"], "parameters"),
+        macs=count(values["macs"], "macs"),
+        accuracy=None if accuracy is None else number(accuracy, "accuracy", 0, 1),
+    )
+
+
+def _pieces(value: Any, nets: Mapping[str, Net]) -> tuple[Piece, ...]:
+    """The pieces, each of which can run once those before it have: none comes after itself."""
+    pieces: list[Piece] = []
+    for item in listed(value, "pieces", mapping):
+        piece = _piece(item, len(pieces))
+        known_values = {INPUT, *(output for before in _path(piece, pieces) for output in before.outputs)}
+        if not set(piece.inputs) <= known_values:
+            raise UnfitValueError(f"the piece {piece.graph.file} takes what no piece before it gives")
+        if not {*piece.nets, *([] if piece.leaf is None else [piece.leaf])} <= nets.keys():
+            raise UnfitValueError(f"the piece {piece.graph.file} is of nets that are not there")
+        pieces.append(piece)
+    ends = [piece.leaf for piece in pieces if piece.leaf is not None and len(piece.outputs) == 1]
+    if pieces and sorted(ends) != sorted(nets):
+        raise UnfitValueError("its pieces do not end in the logits of each net")
+    return tuple(pieces)
+
+
+def _path(piece: Piece, pieces: list[Piece]) -> Iterator[Piece]:
+    """The pieces that have to run before one."""
+    while piece.source is not None:
+        piece = pieces[piece.source]
+        yield piece
+
+
+def _piece(values: dict[str, Any], index: int) -> Piece:
+    known(values, "a piece", ("graph", "source", "inputs", "outputs", "nets", "leaf", "macs"))
+    source, leaf = values["source"], values["leaf"]
+    return Piece(
+        graph=_file(values["graph"]),
+        source=None if source is None else count(source, "the source of a piece", 0, index - 1),
+        inputs=listed(values["inputs"], "the inputs of a piece", text, 1, 1000),
+        outputs=listed(values["outputs"], "the outputs of a piece", text, 1, 1000),
+        nets=listed(values["nets"], "the nets of a piece", name, 1),
+        leaf=None if leaf is None else name(leaf, "the leaf of a piece"),
+        macs=count(values["macs"], "macs"),
+    )
 
 
 def _check(directory: Path, file: File) -> None:

@@ -71,7 +71,8 @@ def predict(
         batch_size: images in a call.
 
     Raises:
-        DDNNError: if there is no such net, or the network does not know how its images are prepared.
+        DDNNError: if there is no such net, its outputs are not finite, or the network does not know how its images are
+            prepared.
     """
     if engine.class_names is None:
         raise DDNNError(
@@ -99,6 +100,8 @@ def _batch(
     if not read:
         return
     logits = engine(np.stack(list(read.values())), name)
+    if not np.isfinite(logits).all():
+        raise DDNNError("the outputs of this net are not finite numbers: its weights are spoilt; train it again")
     odds = np.exp(logits - logits.max(axis=1, keepdims=True))
     probabilities = odds / odds.sum(axis=1, keepdims=True)
     labels = engine.class_names

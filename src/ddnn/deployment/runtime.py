@@ -57,7 +57,7 @@ class Runtime:
         if self.manifest.kind != "onnx":
             raise DDNNError(f"{directory} holds torch.export programs; export with --format onnx for the runtime")
         self.share_weights = self.manifest.sharing_pays if share_weights is None else share_weights
-        self._sessions = Sessions(self.directory, threads, self.share_weights)
+        self._sessions = Sessions(self.directory, threads, self.share_weights, self.manifest)
         self._latencies: dict[int, dict[str, float]] = {}
         self._timing = threading.Lock()
 
@@ -88,7 +88,8 @@ class Runtime:
             float32 of shape (batch, classes).
 
         Raises:
-            DDNNError: if there is no such net, or the images have another shape or type.
+            DDNNError: if there is no such net, or the images have another shape or type, or numbers that are not
+                finite.
         """
         session = self._sessions[self._file(subnet)]
         return session.run(None, {INPUT: self._checked(images)})[0]
@@ -194,7 +195,11 @@ class Runtime:
         """float32 images of the right shape, one after the other in memory."""
         import numpy as np
 
-        given, shape = np.asarray(images), self.manifest.input_shape
+        shape = self.manifest.input_shape
+        try:
+            given = np.asarray(images)
+        except ValueError as error:  # lists of several lengths
+            raise DataError(f"images must be one array: {error}") from None
         wanted = f"(batch, {', '.join(map(str, shape))})"
         if given.ndim != 4 or given.shape[1:] != shape:
             hint = "; put one image into a batch with images[None]" if given.shape == shape else ""
@@ -206,4 +211,9 @@ class Runtime:
         if not np.issubdtype(given.dtype, np.floating):
             pixels = ", or uint8 pixels" if self.manifest.data is not None else ""
             raise DataError(f"images must be normalised floating-point numbers{pixels}, not {given.dtype}")
-        return np.ascontiguousarray(given, dtype=np.float32)
+        with np.errstate(over="ignore"):
+            converted = np.ascontiguousarray(given, dtype=np.float32)
+        finite = np.isfinite(converted).all(axis=(1, 2, 3))
+        if not finite.all():  # the largest of logits that are no numbers would be a class all the same
+            raise DataError(f"image {finite.argmin()} of the batch has numbers that are not finite in float32")
+        return converted

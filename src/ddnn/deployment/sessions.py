@@ -10,6 +10,8 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ddnn.deployment.interfaces import interfaces
+from ddnn.deployment.manifest import Manifest
 from ddnn.errors import DDNNError, ModelFileError
 
 if TYPE_CHECKING:
@@ -60,10 +62,14 @@ class Sessions:
         directory: of the export.
         threads: for one call; None means as many as there are cores.
         share_weights: leave the weights in the file's pages.
+        manifest: what the graphs must be, where they may have come from anybody.
     """
 
-    def __init__(self, directory: Path, threads: int | None, share_weights: bool) -> None:
+    def __init__(
+        self, directory: Path, threads: int | None, share_weights: bool, manifest: Manifest | None = None
+    ) -> None:
         require_onnxruntime()
+        self._interfaces = {} if manifest is None else interfaces(manifest)
         self._directory, self._threads, self._share_weights = directory, threads, share_weights
         self._open: dict[str, Any] = {}
         self._lock = threading.Lock()
@@ -72,7 +78,7 @@ class Sessions:
         """The session of a graph, an `onnxruntime.InferenceSession`.
 
         Raises:
-            ModelFileError: if onnxruntime cannot open it.
+            ModelFileError: if onnxruntime cannot open it, or it is another graph than the manifest says.
         """
         session = self._open.get(file)
         if session is None:
@@ -89,7 +95,10 @@ class Sessions:
 
     def _opened(self, file: str) -> Any:
         try:
-            return open_session(str(self._directory / file), self._threads, self._share_weights)
+            session = open_session(str(self._directory / file), self._threads, self._share_weights)
         except Exception as error:  # onnxruntime's own classes, which it does not export
             reason = " ".join(str(error).split())
             raise ModelFileError(f"{self._directory / file} cannot be opened by onnxruntime: {reason}") from None
+        if file in self._interfaces:
+            self._interfaces[file].check(session, self._directory / file)
+        return session

@@ -1,6 +1,5 @@
 """Read a profile that may have come from anywhere: what is not as `ddnn profile` writes it is refused."""
 
-import json
 from collections.abc import Mapping
 from math import isfinite
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any
 
 from ddnn.errors import DDNNError, ModelFileError
 from ddnn.profiles.profile import FORMAT, KIND, PROFILE, Condition, Figures, Measured, NetFacts, Profile
+from ddnn.sealed_json import parse_json
 
 
 def read_profile(path: Path) -> Profile:
@@ -24,7 +24,7 @@ def read_profile(path: Path) -> Profile:
         raise ModelFileError(f"{path} is missing; make a profile with `ddnn profile RUN`, or copy one here")
     again = "copy it again, or make a new one with `ddnn profile RUN`"
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = parse_json(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ModelFileError(f"{path} is damaged: {' '.join(str(error).split())}; {again}") from None
     if not isinstance(values, dict) or values.get("kind") != KIND:

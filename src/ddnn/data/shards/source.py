@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ddnn.config import ShardsConfig
 from ddnn.data.blocks import Blocks
-from ddnn.data.images import common_side, decode, read_size, spread
+from ddnn.data.images import common_side, decode, sizes, spread
 from ddnn.data.shards.cache import GIB, ShardCache, default_folder
 from ddnn.data.shards.index import FILE, SPLITS, Shard, ShardIndex, parse_index
 from ddnn.data.shards.remote import NotThereError, check_url, is_remote, read_bytes
@@ -132,7 +132,7 @@ def open_shards(root: str, config: ShardsConfig) -> Source:
         name=f"shards:{root}",
         class_names=index.class_names,
         channels=3,
-        own_side=lambda: _own_side(images),
+        own_side=lambda tolerant: _own_side(images, tolerant),
         splits=arrange({split: partial(_read, images, labels, split, config.block) for split in splits}),
         absent=_EXPECTED,
     )
@@ -195,7 +195,7 @@ def _fetch(store: ShardCache, shards: tuple[Shard, ...], number: int) -> None:
     store.fetch(shards[number], wait=False)
 
 
-def _own_side(images: ShardImages) -> int | None:
+def _own_side(images: ShardImages, tolerant: bool) -> int | None:
     first = np.flatnonzero(images.shard == images.shard[:1])
     places = [int(first[place]) for place in spread(len(first), _LOOKED_AT)]
-    return common_side(read_size(images.encoded(place), images.name(place)) for place in places)
+    return common_side(sizes(((images.name(place), partial(images.encoded, place)) for place in places), tolerant))
