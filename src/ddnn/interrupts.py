@@ -9,6 +9,7 @@ A second one ends the process at once, and the last checkpoint stays.
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -18,6 +19,8 @@ from lightning.pytorch.callbacks import Callback
 
 from ddnn.errors import DDNNError
 from ddnn.processes import find_processes
+
+_SECONDS_TO_PASS_ON = 2.0
 
 
 class Terminated(DDNNError):
@@ -47,6 +50,7 @@ class Termination:
 
     def __init__(self) -> None:
         self.asked = False
+        self._asked_at = 0.0
         self._steps = False
 
     @contextmanager
@@ -81,11 +85,18 @@ class Termination:
 
     def note(self, *_: Any) -> None:
         """Handle the signal."""
-        if self.asked:
+        if self.asked and not self._is_passed_on():
             os._exit(Terminated.status)
-        self.asked = True
+        if self.asked:
+            return
+        self.asked, self._asked_at = True, time.monotonic()
         if not self._steps:
             raise EndedEarly
+
+    def _is_passed_on(self) -> bool:
+        """Whether this is the first signal once more: a cluster sends it to all processes, and the launcher, which is
+        one of them, to those that it has started."""
+        return "TORCHELASTIC_RUN_ID" in os.environ and time.monotonic() - self._asked_at < _SECONDS_TO_PASS_ON
 
 
 def _in_main_thread() -> bool:

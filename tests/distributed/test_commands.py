@@ -67,6 +67,23 @@ def test_a_process_that_is_killed_ends_the_run_which_can_go_on(tmp_path: Path) -
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the processes in /proc, which is Linux's")
+def test_a_signal_to_the_launcher_and_its_processes_counts_once(tmp_path: Path) -> None:
+    options = ["--epochs", 400, "--device", "cpu", "--train_images", 300, "--subnets", "resnet8", "--full", "resnet14"]
+    run = tmp_path / "run"
+    process = ddnn("train", "--devices", 2, *options, "--output", run)
+    while not (run / "checkpoints" / "last.ckpt").exists():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.2)
+    for each in [*children(process.pid), process.pid]:
+        os.kill(each, signal.SIGTERM)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 143
+    assert "ended by SIGTERM after a whole" in err
+    assert f"go on with: ddnn train --resume {run}" in err
+
+
+@pytest.mark.slow
 def test_two_launchers_train_together_as_two_machines_do(tmp_path: Path) -> None:
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
