@@ -1,8 +1,9 @@
-"""Configurations that somebody might write: mostly sensible, with nonsense of every kind among them."""
+"""Configurations that somebody might write: mostly sensible, with nonsense and slips of every kind among them."""
 
 from dataclasses import fields, is_dataclass
 from typing import Any, get_type_hints
 
+import yaml
 from hypothesis import strategies as st
 
 from ddnn import TrainConfig
@@ -72,6 +73,32 @@ SENSIBLE: dict[str, Any] = {
     "accumulate": [1, 2],
 }
 """Values that make sense by themselves; together they may not. What is not here gets nonsense only: it takes long."""
+
+
+SLIPS = "{}[]:,&*!|>'\"%@`#-?<= \n\t\x00\x07é💥\ud800"
+"""Characters that mean something in YAML, and some that may not be there; no digits, which could make a run long."""
+
+
+def texts() -> st.SearchStrategy[str]:
+    """YAML files, a third of them with slips of the keyboard."""
+    written = configurations().map(_written)
+    slips = st.lists(st.tuples(st.integers(0, 400), st.text(SLIPS, max_size=3), st.integers(0, 3)), max_size=3)
+    return st.one_of(written, written, st.builds(_slipped, written, slips))
+
+
+def _written(document: Any) -> str:
+    """As YAML, or, where PyYAML refuses to write it, as Python would show it."""
+    try:
+        return yaml.safe_dump(document, allow_unicode=True)
+    except yaml.YAMLError:
+        return repr(document)
+
+
+def _slipped(text: str, slips: list[tuple[int, str, int]]) -> str:
+    for place, instead, count in slips:
+        place %= len(text) + 1
+        text = text[:place] + instead + text[place + count :]
+    return text
 
 
 def configurations() -> st.SearchStrategy[Any]:

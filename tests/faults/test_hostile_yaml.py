@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ddnn import DDNNError, TrainConfig
 from ddnn.run_directory import RunDirectory
@@ -50,6 +52,39 @@ HOSTILE = {
     "an unhashable key": ("? [a]\n: 1\n", "unhashable key"),
     "control characters": ("full: \x07\n", "special characters are not allowed"),
 }
+
+
+TOKENS = [
+    "a",
+    "1",
+    "- ",
+    ": ",
+    "? ",
+    "\n",
+    " ",
+    "[",
+    "]",
+    "{",
+    "}",
+    ",",
+    "&x ",
+    "*x",
+    "!!int ",
+    "!!map ",
+    "<<",
+    "|",
+    ">",
+]
+TOKENS += ["'", '"', "#", "%", "---\n", "...\n", "!!binary ", "!!timestamp ", "!!set ", "!!omap ", "1:2", "0x", ".nan"]
+
+
+@settings(max_examples=1000, deadline=None)
+@given(st.lists(st.sampled_from(TOKENS) | st.text(max_size=3), max_size=20).map("".join))
+def test_any_text_is_read_or_refused_with_one_line(text: str) -> None:
+    try:
+        parse_yaml(text)
+    except UnusableYaml as error:
+        assert len(str(error).splitlines()) == 1
 
 
 @pytest.mark.parametrize("name", HOSTILE)
