@@ -55,36 +55,20 @@ HOSTILE = {
 
 
 TOKENS = [
-    "a",
-    "1",
-    "- ",
-    ": ",
-    "? ",
-    "\n",
-    " ",
-    "[",
-    "]",
-    "{",
-    "}",
-    ",",
-    "&x ",
-    "*x",
-    "!!int ",
-    "!!map ",
-    "<<",
-    "|",
-    ">",
-]
-TOKENS += ["'", '"', "#", "%", "---\n", "...\n", "!!binary ", "!!timestamp ", "!!set ", "!!omap ", "1:2", "0x", ".nan"]
+    "a", "1", "- ", ": ", "? ", "\n", " ", "[", "]", "{", "}", ",", "&x ", "*x", "!!int ", "!!map ", "<<", "|", ">", "'", '"',
+    "#", "%", "---\n", "...\n", "!!binary ", "!!timestamp ", "!!set ", "!!omap ", "1:2", "0x", ".nan",
+]  # fmt: skip
 
 
 @settings(max_examples=1000, deadline=None)
 @given(st.lists(st.sampled_from(TOKENS) | st.text(max_size=3), max_size=20).map("".join))
 def test_any_text_is_read_or_refused_with_one_line(text: str) -> None:
+    told = ""
     try:
         parse_yaml(text)
     except UnusableYaml as error:
-        assert len(str(error).splitlines()) == 1
+        told = str(error)
+    assert len(told.splitlines()) <= 1
 
 
 @pytest.mark.parametrize("name", HOSTILE)
