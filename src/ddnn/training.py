@@ -240,7 +240,7 @@ def _checkpoint(
     saved = directory.read_checkpoint(path, module.state_dict())
     if saved["epoch"] > config.epochs:
         raise DDNNError(
-            f"{directory.config_file} says {config.epochs} epochs, and the run has come to epoch {saved['epoch'] + 1}; "
+            f"{directory.config_file} has epochs: {config.epochs}, and the run has come to epoch {saved['epoch'] + 1}; "
             "restore the configuration that it was started with"
         )
     before = saved.get(PROCESSES, 1)

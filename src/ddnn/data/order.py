@@ -58,7 +58,8 @@ class EpochOrder:
         if not self.training:
             return
         shares = processes * self.parts
-        among = f"{processes} processes" + (f" with {self.parts} parts each (accumulate)" if self.parts > 1 else "")
+        among = "1 process" if processes == 1 else f"{processes} processes"
+        among += f" with {self.parts} parts each (accumulate)" if self.parts > 1 else ""
         if self.images < shares:
             raise DataError(f"{self.images} training images are too few for {among}: each needs at least one")
         if self.batch_size % shares:

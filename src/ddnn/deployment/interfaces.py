@@ -11,6 +11,7 @@ from typing import Any
 
 from ddnn.deployment.manifest import INPUT, OUTPUT, Manifest
 from ddnn.errors import ModelFileError
+from ddnn.untrusted import shown
 
 _TYPE = "tensor(float)"
 
@@ -41,7 +42,7 @@ class Interface:
                 shape = self.shapes.get(value.name)
                 if shape is not None and not _fits(value.shape, shape):
                     raise ModelFileError(
-                        f"{path} is another graph: {value.name} is {value.shape}, not (batch, {shape})"
+                        f"{path} is another graph: {shown(value.name)} is {value.shape}, not (batch, {shape})"
                     )
 
 
@@ -70,4 +71,4 @@ def _fits(found: Sequence[Any], wanted: tuple[int, ...]) -> bool:
 
 
 def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names) or "nothing"
+    return ", ".join(map(shown, names)) or "nothing"
