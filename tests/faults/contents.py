@@ -43,7 +43,7 @@ def spoilt(draw: st.DrawFn, document: dict[str, Any]) -> dict[str, Any]:
         parent = _at(changed, path)
         match draw(st.sampled_from(["replace", "replace", "replace", "drop", "copy", "add"])):
             case "replace":
-                parent[key] = draw(HOSTILE)
+                parent[key] = deepcopy(draw(HOSTILE))
             case "drop":
                 del parent[key]
             case "copy":
@@ -51,7 +51,7 @@ def spoilt(draw: st.DrawFn, document: dict[str, Any]) -> dict[str, Any]:
             case "add" if isinstance(parent, dict):
                 parent[draw(st.sampled_from(["extra", "a b", "../x", "resnet20", "0"]))] = deepcopy(parent[key])
             case _:
-                parent.append(draw(HOSTILE)) if isinstance(parent, list) else None
+                parent.append(deepcopy(draw(HOSTILE))) if isinstance(parent, list) else None
     return changed
 
 
