@@ -36,13 +36,13 @@ def write_parquet(folder: Path, images: list[Any], labels: list[Any], names: Any
     return f"parquet:{folder}"
 
 
-def write_folder(folder: Path, first: bytes | None = None) -> str:
+def write_folder(folder: Path, first: bytes | None = None, side: int = 8) -> str:
     """Two classes, the first image of each with other bytes."""
     for split in ("train", "val"):
         for label in ("a", "b"):
             place = folder / split / label
             place.mkdir(parents=True)
             for number in range(COUNT // 2):
-                content = first if number == 0 and first is not None else encoded(number)
+                content = first if number == 0 and first is not None else encoded(number, side)
                 (place / f"{number:02}.png").write_bytes(content)
     return f"folder:{folder}"

@@ -1,7 +1,10 @@
 """SIGTERM at moments when no step runs: while the data is opened, before the first step, and in validation."""
 
 import json
+import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +20,7 @@ from ddnn.run_directory import RunDirectory
 from ddnn.training_module import DepthDynamicTraining
 from tests.distributed.launcher import in_processes
 from tests.end_to_end.command import refused, run
+from tests.faults.pictures import write_folder
 
 CONFIG: dict[str, Any] = {
     "full": "resnet14", "subnets": "resnet8", "epochs": 3, "train_images": 120, "batch_size": 24, "ema": 0.9,
@@ -103,6 +107,20 @@ def test_in_the_last_validation_the_run_ends_as_it_would(tmp_path: Path, monkeyp
     signalled_in(monkeypatch, DepthDynamicTraining, "validation_step")
     train(TrainConfig(**{**CONFIG, "epochs": 1}, output=str(tmp_path / "run")), progress=False)
     assert (tmp_path / "run" / "network" / "config.json").is_file()
+
+
+def test_a_signal_to_a_run_and_its_workers_ends_it_after_the_step(tmp_path: Path) -> None:
+    data, path = write_folder(tmp_path / "data", side=72), tmp_path / "run"
+    options = ["--data", data, "--full", "resnet14", "--subnets", "resnet8", "--epochs", "400", "--workers", "1"]
+    command = [sys.executable, "-m", "ddnn", "train", *options, "--device", "cpu", "--output", str(path)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    assert process.stderr is not None
+    next(line for line in process.stderr if line.startswith("epoch 1/"))
+    os.killpg(process.pid, signal.SIGTERM)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 143
+    assert "Traceback" not in errors
+    assert f"is saved; the last good checkpoint is {path}" in errors
 
 
 @pytest.mark.slow

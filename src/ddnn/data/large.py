@@ -21,6 +21,7 @@ from ddnn.data.corrupt import CorruptImages
 from ddnn.data.images import normalise, resize
 from ddnn.data.order import EpochOrder, derive_seed
 from ddnn.data.splits import Split
+from ddnn.data.worker_signals import ended_by_parent_alone
 from ddnn.data_spec import DataSpec
 from ddnn.errors import DataError, UnreadableImageError
 
@@ -185,6 +186,7 @@ class LargeLoader:
             num_workers=workers,
             pin_memory=device.type == "cuda",
             persistent_workers=workers > 0,
+            worker_init_fn=ended_by_parent_alone(),
             generator=torch.Generator(),  # without one, each iteration would draw from the global generator
         )
 
