@@ -280,9 +280,7 @@ def _rebuild(
     options = family.parse_options(stored.options)
     family.check(depths[full])
     if model is None:
-        with torch.device("meta"):
-            sketch = family.build(depths[full], stored.num_classes, stored.in_channels, options)
-        check_shapes(sketch.state_dict(), tensors, str(weights))
+        _check_sketch(family, depths[full], stored, tensors, weights)
     with torch.random.fork_rng(devices=[]):  # the weights are about to be replaced: leave the caller's seed alone
         built = model or family.build(depths[full], stored.num_classes, stored.in_channels, options)
     network = DepthDynamicNetwork(
@@ -294,6 +292,20 @@ def _rebuild(
         options=options,
     )
     return tie_subnets(network, depths, private)
+
+
+def _check_sketch(
+    family: Family, depth: Depth, stored: StoredConfig, tensors: Mapping[str, Tensor], weights: Path
+) -> None:
+    """Refuse weights of other shapes than the full net's, found out without memory for them."""
+    try:
+        with torch.device("meta"):
+            sketch = family.build(depth, stored.num_classes, stored.in_channels, family.parse_options(stored.options))
+    except DDNNError:
+        if isinstance(family, TimmModel):  # some of timm's models need numbers to be built
+            return
+        raise
+    check_shapes(sketch.state_dict(), tensors, str(weights))
 
 
 def _stored_family(stored: StoredConfig, model: nn.Module | None) -> Family:

@@ -9,7 +9,7 @@ from typing import Any
 
 from ddnn.errors import DDNNError
 from ddnn.geometry import LARGEST_SIDE
-from ddnn.untrusted import count, known, listed, number, text
+from ddnn.untrusted import MOST, count, known, listed, number, text
 
 _MOST_CHANNELS = 1000
 
@@ -68,7 +68,7 @@ class DataSpec:
             size=(height, width),
             mean=listed(fields["mean"], "mean", number, channels, channels),
             std=listed(fields["std"], "std", _spread, channels, channels),
-            class_names=listed(fields["class_names"], "class_names", text, 1),
+            class_names=listed(fields["class_names"], "class_names", text, 1, MOST),
         )
 
 

@@ -54,8 +54,11 @@ class Termination:
         self._steps = False
 
     @contextmanager
-    def noted(self) -> Iterator[None]:
+    def noted(self, left: str) -> Iterator[None]:
         """Handle SIGTERM for a while.
+
+        Args:
+            left: what there is before the first step, in words.
 
         Raises:
             Terminated: it came before the first step, in the first process; the others end without a word.
@@ -67,7 +70,7 @@ class Termination:
         except EndedEarly as error:
             if not find_processes().first:
                 raise SystemExit(error.status) from None
-            raise Terminated(f"{error}; nothing was kept") from None
+            raise Terminated(f"{error}; {left}") from None
         finally:
             if before is not None and _in_main_thread():
                 signal.signal(signal.SIGTERM, before)

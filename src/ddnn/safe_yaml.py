@@ -1,10 +1,10 @@
 """YAML that may come from anybody: read without running code, without growing beyond its size, and without guessing.
 
 PyYAML's safe loader runs no code, but it lets a few hundred bytes of aliases stand for billions of values, fails with
-Python's own errors on nested or odd values, and takes the last of two equal keys. All YAML is read here.
+Python's own errors on nested or odd values, and takes the last of two equal keys. All YAML is looked at here, before
+anything else reads it.
 """
 
-from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +56,7 @@ def parse_yaml(text: str) -> Any:
         loader = _Strict(text)
         try:
             node = loader.get_single_node()
-            _check_size(node)
+            _check_nodes(node)
             return None if node is None else loader.construct_document(node)
         finally:
             loader.dispose()
@@ -69,16 +69,7 @@ def parse_yaml(text: str) -> Any:
 
 
 class _Strict(yaml.SafeLoader):
-    """The safe loader, which refuses keys that are there twice and numbers that fill a page."""
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Hashable, Any]:
-        seen = set()
-        for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
-            name = (key.tag, key.value) if isinstance(key, yaml.ScalarNode) else id(key)
-            if name in seen:
-                raise UnusableYaml(f"it has the key {key.value} twice, in line {key.start_mark.line + 1}")
-            seen.add(name)
-        return super().construct_mapping(node, deep)
+    """The safe loader, which refuses numbers that fill a page."""
 
     def construct_yaml_int(self, node: Any) -> int:
         if len(node.value) > MOST_DIGITS:
@@ -98,8 +89,9 @@ def _check_depth(text: str) -> None:
             raise UnusableYaml(f"it is nested more than {DEEPEST} deep, in line {event.start_mark.line + 1}")
 
 
-def _check_size(node: Any) -> None:
-    """Count the values, those of an alias again each time; one that is inside itself never ends."""
+def _check_nodes(node: Any) -> None:
+    """Count the values, those of an alias again each time; one that is inside itself never ends. On the way, refuse
+    keys that are there twice."""
     sizes: dict[int, int] = {}
     open_nodes: set[int] = set()
 
@@ -107,13 +99,26 @@ def _check_size(node: Any) -> None:
         if id(inner) in open_nodes:
             raise UnusableYaml(f"the alias in line {inner.start_mark.line + 1} stands for what it is in")
         if id(inner) not in sizes:
+            _check_keys(inner)
             open_nodes.add(id(inner))
             sizes[id(inner)] = 1 + sum(map(size, _children(inner)))
             open_nodes.discard(id(inner))
         return sizes[id(inner)]
 
     if node is not None and size(node) > MOST_VALUES:
-        raise UnusableYaml(f"its aliases stand for more than the {MOST_VALUES:,} values that a configuration may have")
+        raise UnusableYaml(
+            f"it has more than the {MOST_VALUES:,} values that a configuration may have, each alias counted as what it "
+            "stands for"
+        )
+
+
+def _check_keys(node: Any) -> None:
+    seen = set()
+    for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
+        name = (key.tag, key.value) if isinstance(key, yaml.ScalarNode) else id(key)
+        if name in seen:
+            raise UnusableYaml(f"it has the key {key.value} twice, in line {key.start_mark.line + 1}")
+        seen.add(name)
 
 
 def _children(node: Any) -> list[Any]:

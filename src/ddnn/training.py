@@ -99,7 +99,8 @@ def train(
         ('resnet8', 'resnet14', 'resnet20')
     """
     termination = Termination()
-    with termination.noted():
+    left = "nothing was kept" if config.resume is None else f"go on with: ddnn train --resume {config.resume}"
+    with termination.noted(left):
         processes = find_processes()
         join(processes)
         with together():
@@ -238,7 +239,7 @@ def _checkpoint(
     if path is None:
         return None
     saved = directory.read_checkpoint(path, module.state_dict())
-    if saved["epoch"] > config.epochs:
+    if saved["epoch"] >= config.epochs:
         raise DDNNError(
             f"{directory.config_file} has epochs: {config.epochs}, and the run has come to epoch {saved['epoch'] + 1}; "
             "restore the configuration that it was started with"

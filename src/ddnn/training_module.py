@@ -259,7 +259,7 @@ class DepthDynamicTraining(LightningModule):
             NonFiniteLossError: it is; the message names what.
         """
         self._refuse_non_finite("loss", self._totals)
-        self._refuse_non_finite("network", self.network.tensors())
+        self._refuse_non_finite("network", self._tensors())
 
     @torch.no_grad()
     def _check_network(self) -> None:
@@ -268,7 +268,12 @@ class DepthDynamicTraining(LightningModule):
         with in_mode(self.network, training=False):
             outputs = self.network.forward_all(self._last_images, self.trained)
         logits = {name: output.logits for name, output in outputs.items()}
-        self._refuse_non_finite("network", {**self.network.tensors(), **logits})
+        self._refuse_non_finite("network", {**self._tensors(), **logits})
+
+    def _tensors(self) -> dict[str, Tensor]:
+        """Of all that is trained."""
+        partner = {} if self.partner is None else self.partner.tensors()
+        return self.network.tensors() | {f"the partner's {name}": tensor for name, tensor in partner.items()}
 
     def _refuse_non_finite(self, what: str, tensors: Mapping[str, Tensor]) -> None:
         """Raise if a tensor of any process is not finite, in all of them."""

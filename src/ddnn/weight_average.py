@@ -52,8 +52,9 @@ class WeightAverage(nn.Module):
         self.steps.fill_(steps)
         pairs = list(zip(self.network.tensors().values(), network.tensors().values(), strict=True))
         share = 1 - warm_decay(self.decay, steps)
-        weights = [pair for pair in pairs if isinstance(pair[0], nn.Parameter)]  # may be divided among processes
-        statistics = [pair for pair in pairs if not isinstance(pair[0], nn.Parameter) and pair[0].is_floating_point()]
+        smooth = [pair for pair in pairs if pair[0].is_floating_point()]
+        weights = [pair for pair in smooth if isinstance(pair[0], nn.Parameter)]  # may be divided among processes
+        statistics = [pair for pair in smooth if not isinstance(pair[0], nn.Parameter)]
         for averaged, current in (tuple(zip(*some, strict=True)) for some in (weights, statistics) if some):
             torch._foreach_lerp_(averaged, current, share)  # pyright: ignore[reportPrivateImportUsage]
         for own, new in pairs:

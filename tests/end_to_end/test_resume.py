@@ -152,8 +152,11 @@ def test_fewer_epochs_than_the_run_has_come_to_are_refused(tmp_path: Path, capfd
     path = tmp_path / "run"
     train(TrainConfig(epochs=3, train_images=64, output=str(path)), progress=False)
     config = RunDirectory(path).config_file
-    config.write_text(config.read_text().replace("epochs: 3", "epochs: 1"))
-    assert "has epochs: 1, and the run has come to epoch 3; restore" in refused(run(capfd, "train", "--resume", path))
+    text = config.read_text()
+    for fewer in (1, 2):
+        config.write_text(text.replace("epochs: 3", f"epochs: {fewer}"))
+        message = refused(run(capfd, "train", "--resume", path))
+        assert f"has epochs: {fewer}, and the run has come to epoch 3; restore" in message
 
 
 def test_checkpoints_are_put_in_place_whole(tmp_path: Path) -> None:

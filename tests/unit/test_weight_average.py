@@ -35,3 +35,14 @@ def test_what_is_shared_stays_shared_and_nothing_is_trained() -> None:
     assert not any(parameter.requires_grad for parameter in average.parameters())
     assert len(list(average.network.parameters())) == len(list(net.parameters()))
     assert warm_decay(0.9, 10**6) == 0.9
+
+
+def test_whole_numbers_among_the_parameters_are_copied() -> None:
+    net = ddnn.build("resnet14", subnets=["resnet8"], num_classes=3)
+    net["resnet14"].register_parameter(
+        "table", torch.nn.Parameter(torch.zeros(3, dtype=torch.int64), requires_grad=False)
+    )
+    average = WeightAverage(net, 0.9)
+    net["resnet14"].get_parameter("table").fill_(7)
+    average.update(net, 1)
+    assert average.network["resnet14"].get_parameter("table").tolist() == [7, 7, 7]

@@ -9,7 +9,7 @@ EXPERIMENT/summary.json, table.csv, …             the report, see `ddnn.compar
 import dataclasses
 import json
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,7 @@ from ddnn.comparison.methods import Task
 from ddnn.config import OWN_KEYS, CompareConfig
 from ddnn.errors import DDNNError, ModelFileError
 from ddnn.evaluation import Score
-from ddnn.run_directory import RunDirectory
+from ddnn.run_directory import LAST_KEY, RunDirectory
 from ddnn.safe_yaml import UnusableYaml, read_yaml
 from ddnn.sealed_json import parse_json
 from ddnn.storage import write_text
@@ -135,6 +135,8 @@ class Experiment:
             raise ModelFileError(f"{self.conditions_file} is damaged: {error}") from None
         here = conditions(config)
         there = there if isinstance(there, dict) else {}
+        if LAST_KEY in there:  # else its end is missing, and with it perhaps what differs
+            there = _filled(there, conditions(CompareConfig()))
         differing = [
             f"{key} {there.get(key, 'not known')} there and {here.get(key, 'not known')} here"
             for key in here | there
@@ -151,8 +153,16 @@ def conditions(config: CompareConfig) -> dict[str, Any]:
     """What all runs of a comparison have in common, with names as in YAML; methods and seeds may be added later."""
     own = {key: value for key, value in dataclasses.asdict(config).items() if key not in (*_FREE_KEYS, "train")}
     train = {key: value for key, value in dataclasses.asdict(config.train).items() if key not in _FREE_TRAIN_KEYS}
+    train["shards"] = {"block": config.train.shards.block}  # which alone says what is learnt when
     return json.loads(json.dumps(own | train, default=str))
 
 
 def _holds_anything(path: Path) -> bool:
     return any(entry.name != _LOCK for entry in path.iterdir())
+
+
+def _filled(there: dict[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """What an earlier version wrote, with what it did not know yet."""
+    inner = {key: value for key, value in defaults.items() if isinstance(value, dict)}
+    known = {key: _filled(there[key], inner[key]) for key in inner if isinstance(there.get(key), dict)}
+    return {**defaults, **there, **known}

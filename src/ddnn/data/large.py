@@ -186,7 +186,7 @@ class LargeLoader:
             num_workers=workers,
             pin_memory=device.type == "cuda",
             persistent_workers=workers > 0,
-            worker_init_fn=ended_by_parent_alone(),
+            worker_init_fn=ended_by_parent_alone,
             generator=torch.Generator(),  # without one, each iteration would draw from the global generator
         )
 

@@ -4,12 +4,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import yaml
 
 from ddnn.comparison.experiment import Experiment, RunScores
 from ddnn.comparison.methods import Task
 from ddnn.config import CompareConfig, TrainConfig
 from ddnn.errors import DDNNError, ModelFileError
 from ddnn.evaluation import Score
+from ddnn.run_directory import LAST_KEY
 
 TASK = Task("alone", 0, "resnet8")
 SCORES = RunScores({"resnet8": Score(0.5, (0.4, 0.6), 1.0, 0.1, 100)}, 12.5, None, "a machine")
@@ -40,6 +42,21 @@ def test_scores_come_back_as_they_were_written(config: CompareConfig) -> None:
 def test_methods_and_seeds_may_be_added(config: CompareConfig, change: dict[str, object]) -> None:
     opened(config)
     opened(replace(config, **change))  # type: ignore[arg-type]
+
+
+def test_one_of_an_earlier_version_which_knew_fewer_keys_goes_on(config: CompareConfig) -> None:
+    with Experiment.open(config) as experiment:
+        file = experiment.conditions_file
+    known = yaml.safe_load(file.read_text())
+    del known["shards"], known["ema"], known["augment"]["mixup"]
+    file.write_text(yaml.safe_dump(known))
+    opened(config)
+    file.write_text(yaml.safe_dump({key: value for key, value in known.items() if key != LAST_KEY}))
+    with pytest.raises(DDNNError, match="another comparison"):
+        opened(config)
+    file.write_text(yaml.safe_dump(known))
+    with pytest.raises(DDNNError, match=r"with ema None there and 0\.9 here"):
+        opened(replace(config, train=replace(config.train, ema=0.9)))
 
 
 def test_another_comparison_is_refused_and_the_keys_named(config: CompareConfig) -> None:

@@ -10,6 +10,7 @@ import hashlib
 import os
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -63,7 +64,7 @@ class ShardCache:
                 _mark_used(file)
                 return file
             file.close()  # cut off by whatever befell the machine
-            path.unlink(missing_ok=True)
+            self._remove(shard, path)
 
     def fetch(self, shard: Shard, wait: bool = True) -> None:
         """Download a shard, unless it is there. One process does so at a time.
@@ -90,11 +91,19 @@ class ShardCache:
         """What messages call a shard."""
         return f"{self.url}/{shard.path}"
 
+    def _remove(self, shard: Shard, path: Path) -> None:
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise self._not_kept(shard, error) from None
+
     def _not_kept(self, shard: Shard, error: OSError) -> DataError:
-        reason = "the disk is full" if error.errno == errno.ENOSPC else error.strerror or error
+        full = error.errno == errno.ENOSPC
+        reason = "the disk is full" if full else error.strerror or error
         return DataError(
-            f"Cannot keep {self.name(shard)} in {self.folder}: {reason}; give another folder with --shards.cache, or "
-            "less room with --shards.cache_gib"
+            f"Cannot keep {self.name(shard)} in {self.folder}: {reason}; train with another folder (--shards.cache) or "
+            f"{'less room (--shards.cache_gib)' if full else 'mend its permissions'}; otherwise the folder is below "
+            "XDG_CACHE_HOME"
         )
 
     def _download(self, shard: Shard, path: Path) -> None:
@@ -128,8 +137,8 @@ class ShardCache:
         """Take the room for a shard with an empty file of its size, once there is room."""
         if shard.size > self.most:
             raise DataError(
-                f"{self.name(shard)} has {shard.size / GIB:.3g} GiB, more than the cache may hold: raise "
-                f"--shards.cache_gib, which is {self.most / GIB:.3g}"
+                f"{self.name(shard)} has {shard.size / GIB:.3g} GiB, more than the {self.most / GIB:.3g} that "
+                "the cache may hold: train with more (--shards.cache_gib)"
             )
         partial.unlink(missing_ok=True)  # of a process that was killed
         while not self._took_room(shard.size, partial):
@@ -173,4 +182,5 @@ def _is_on_its_way(path: Path) -> bool:
 
 def _mark_used(file: IO[bytes]) -> None:
     if time.time() - os.fstat(file.fileno()).st_mtime > _USE_SECONDS:
-        os.utime(file.fileno())
+        with suppress(OSError):  # of another user's shard, or on a disk that is only read
+            os.utime(file.fileno())

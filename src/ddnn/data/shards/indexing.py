@@ -12,6 +12,7 @@ from ddnn.data.shards.tars import Hashed, Sample, read_samples
 from ddnn.errors import DataError
 
 _NAMES = {"train": ("train",), "validation": ("val", "validation"), "test": ("test",)}
+_MOST_CLASSES = 100_000
 _MOST = 1_000_000  # shards that a pattern may stand for
 _BRACES = re.compile(r"\{([^{}]*)\}")
 _RANGE = re.compile(r"(\d{1,9})\.\.(\d{1,9})", re.ASCII)
@@ -46,8 +47,18 @@ folders, stay below the root and end in .tar
             shards.append(shard)
     if not rows:
         raise DataError(f"There are no images in the shards of {root}: expected KEY.jpg and KEY.cls in each")
-    names = class_names or [str(label) for label in range(max(row[-1] for row in rows) + 1)]
+    names = class_names or _numbered(max(rows, key=lambda row: row[-1]))
     return ShardIndex(tuple(names), tuple(shards), table_of(rows))
+
+
+def _numbered(last: tuple[int, str, int, int, int]) -> list[str]:
+    _, key, _, _, label = last
+    if label >= _MOST_CLASSES:
+        raise DataError(
+            f"{key} is of class {label}, and classes without names are numbered from 0 to at most {_MOST_CLASSES - 1}: "
+            "name them with --classes, or number them so"
+        )
+    return [str(number) for number in range(label + 1)]
 
 
 def find_shards(root: Path) -> dict[str, list[str]]:

@@ -1,6 +1,7 @@
 """Shards as a source of images: each split is the rows of the index that are in its shards."""
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -123,7 +124,7 @@ def open_shards(root: str, config: ShardsConfig) -> Source:
     """
     root = root.rstrip("/")
     index = _read_index(root, config.index)
-    store = _remote(root, index, config) if is_remote(root) else _local(Path(root).expanduser(), index)
+    store = _remote(root, config) if is_remote(root) else _local(Path(root).expanduser(), index)
     shard, offset, size = (index.column(name) for name in ("shard", "offset", "size"))
     images = ShardImages(store, index.shards, index.samples.column("key"), shard, offset, size)
     labels = index.column("label")
@@ -169,24 +170,29 @@ def _local(root: Path, index: ShardIndex) -> LocalShards:
     return LocalShards(root)
 
 
-def _remote(root: str, index: ShardIndex, config: ShardsConfig) -> ShardCache:
-    """The cache; two blocks must fit, for whoever fetches ahead is in the next one already."""
+def _remote(root: str, config: ShardsConfig) -> ShardCache:
     check_url(root)
-    most = int(config.cache_gib * GIB)
-    sizes = sorted((shard.size for shard in index.shards if shard.split == "train"), reverse=True)
-    needed = sum(sizes[: 2 * config.block])
-    if needed > most:
+    folder = default_folder() if config.cache is None else Path(config.cache).expanduser()
+    return ShardCache(root, folder, int(config.cache_gib * GIB))
+
+
+def _check_room(cache: ShardCache, shards: Iterable[Shard], block: int) -> None:
+    """Two blocks must fit, for whoever fetches ahead is in the next one already."""
+    sizes = sorted((shard.size for shard in shards), reverse=True)
+    needed = sum(sizes[: 2 * block])
+    if needed > cache.most:
         raise DataError(
-            f"shards.cache_gib of {config.cache_gib:g} is too little for two blocks of {config.block} shards: give at "
+            f"shards.cache_gib of {cache.most / GIB:.3g} is too little for two blocks of {block} shards: give at "
             f"least {needed / GIB:.3g}, or a smaller --shards.block"
         )
-    return ShardCache(root, default_folder() if config.cache is None else Path(config.cache).expanduser(), most)
 
 
 def _read(images: ShardImages, labels: np.ndarray, split: str, block: int) -> Split:
     rows = np.flatnonzero(np.array([shard.split == split for shard in images.shards])[images.shard])
     blocks = None
     if isinstance(images.store, ShardCache):
+        if split == "train":
+            _check_room(images.store, (shard for shard in images.shards if shard.split == split), block)
         blocks = Blocks(images.shard[rows], block, partial(_fetch, images.store, images.shards))
     return Split(images, rows, labels[rows], blocks)
 

@@ -121,6 +121,12 @@ def test_samples_that_are_not_as_they_should_be(files, message, make_tar, tmp_pa
     assert not (tmp_path / "index.parquet").exists()
 
 
+def test_numbers_of_classes_that_would_fill_the_memory_are_refused(make_tar, tmp_path, capsys, encode):
+    make_tar(tmp_path / "train-0.tar", {"a.png": encode((70, 80), 0), "a.cls": "999999999"})
+    assert main(["index", str(tmp_path)]) == 1
+    assert "a is of class 999999999, and classes without names are numbered from 0" in capsys.readouterr().err
+
+
 def sized(tar: bytes, size: int) -> bytes:
     """The same tar, whose first header says another size, and has the checksum of that."""
     header = bytearray(tar[:512])
