@@ -68,14 +68,17 @@ def test_without_it_weights_and_statistics_are_equal_all_the_same(tmp_path: Path
 @pytest.mark.parametrize(
     "changes",
     [
-        {"objective": "ekd", "subnets": "resnet8,resnet14", "full": "resnet20", "accumulate": 2, "clip": 1, "ema": 0.9},
+        {
+            "objective": "ekd", "subnets": "resnet8,resnet14", "full": "resnet20", "train_images": 200, "epochs": 1,
+            "accumulate": 2, "clip": 1.0, "ema": 0.9,
+        },
         pytest.param({"private_norms": True, "optimizer": "adamw"}, marks=pytest.mark.slow),
         pytest.param(
             {"full": "densenet40_bc", "subnets": {"half": [3, 3, 3]}, "train_images": 120, "epochs": 1},
             marks=pytest.mark.slow,
         ),
     ],
-)
+)  # fmt: skip
 def test_with_a_share_of_the_weights_each_they_train_as_with_the_whole(changes: dict[str, Any], tmp_path: Path) -> None:
     whole = outcome(tmp_path / "ddp", 2, **changes)
     shares = outcome(tmp_path / "fsdp", 2, strategy="fsdp", **changes)
