@@ -8,13 +8,14 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ddnn.building import build, from_model, load
+    from ddnn.building import build, from_model
     from ddnn.cascade import CascadeOutput
     from ddnn.choice import choose
     from ddnn.comparison import compare
     from ddnn.config import ChooseConfig, CompareConfig, EKDConfig, ProfileConfig, TrainConfig
     from ddnn.data_spec import DataSpec
     from ddnn.errors import DDNNError
+    from ddnn.loading import load
     from ddnn.network import DepthDynamicNetwork
     from ddnn.objectives import EKD, Joint
     from ddnn.profiles import profile
@@ -40,7 +41,7 @@ _EXPORTS = {
     "choose": "choice",
     "compare": "comparison",
     "from_model": "building",
-    "load": "building",
+    "load": "loading",
     "profile": "profiles",
     "train": "training",
 }

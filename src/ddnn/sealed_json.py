@@ -36,7 +36,7 @@ def unsealed(text: str) -> dict[str, Any]:
     return document
 
 
-def parse_json(text: str) -> Any:
+def parse_json(text: str | bytes) -> Any:
     """The value of a JSON text, which may come from anybody.
 
     Raises:

@@ -78,13 +78,20 @@ class StoredConfig:
             )
 
 
-def check_shapes(expected: Mapping[str, Tensor], tensors: Mapping[str, Tensor], weights: str) -> None:
+def check_shapes(expected: Mapping[str, Tensor], tensors: Mapping[str, Tensor], weights: str, *, others: bool) -> None:
     """Refuse weights that are not those of a net, which need have no numbers yet.
 
+    Args:
+        expected: what there must be.
+        tensors: what there is.
+        weights: what an error calls that.
+        others: there may be more.
+
     Raises:
-        ModelFileError: a tensor is missing, or has another shape.
+        ModelFileError: a tensor is missing, has another shape, or is one too many.
     """
     wrong = [key for key, tensor in expected.items() if key not in tensors or tensors[key].shape != tensor.shape]
+    wrong += [] if others else tensors.keys() - expected.keys()
     if wrong:
         raise ModelFileError(
             f"{weights} does not fit config.json: {len(wrong)} tensors differ, such as {sorted(wrong)[0]}"

@@ -21,13 +21,13 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy, Strategy
 from torch import nn
 
-from ddnn.building import fill
 from ddnn.calibration import calibrate
 from ddnn.checkpoints import Checkpoints, WholeCheckpoints
 from ddnn.config import TrainConfig
 from ddnn.data import Data, Loader
 from ddnn.errors import DDNNError
 from ddnn.interrupts import EndedEarly, Interruptible, Terminated, Termination
+from ddnn.loading import fill
 from ddnn.network import DepthDynamicNetwork
 from ddnn.processes import (
     SECONDS_TO_SPEAK,

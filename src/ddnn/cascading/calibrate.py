@@ -8,7 +8,6 @@ from pathlib import Path
 import torch
 
 from ddnn import storage
-from ddnn.building import load, network_directory
 from ddnn.cascade_spec import FILE, CalibratedOn, CascadeSpec, Expected
 from ddnn.cascading.calibration import Point, choose, front, thin
 from ddnn.cascading.costs import Costs
@@ -26,6 +25,7 @@ from ddnn.data import Data
 from ddnn.deployment.manifest import is_export
 from ddnn.devices import describe_device, pick_device
 from ddnn.errors import DDNNError, near
+from ddnn.loading import load, network_directory
 from ddnn.network import DepthDynamicNetwork
 from ddnn.profiles.report import reserved, write_files
 from ddnn.profiles.steps import Step, steps

@@ -19,9 +19,9 @@ def add_options(parser: CommandParser) -> None:
 def run(options: Any) -> None:
     """Do it, and print the result."""
     config = from_fields(EvaluateConfig, options.as_dict())
-    from ddnn.building import load
     from ddnn.devices import pick_device
     from ddnn.evaluation import evaluate, open_evaluation_data
+    from ddnn.loading import load
     from ddnn.run_directory import evaluation_data
 
     device = pick_device(config.device)

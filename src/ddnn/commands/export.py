@@ -26,9 +26,9 @@ def add_options(parser: CommandParser) -> None:
 def run(options: Any) -> None:
     """Do it, and print the result."""
     config = from_fields(ExportConfig, options.as_dict())
-    from ddnn.building import load, network_directory
     from ddnn.cascade_spec import read_cascade
     from ddnn.deployment import export_onnx, export_torch
+    from ddnn.loading import load, network_directory
     from ddnn.run_directory import RunDirectory
     from ddnn.staging import check_new
     from ddnn.storage import read_config

@@ -19,8 +19,8 @@ def add_options(parser: CommandParser) -> None:
 def run(options: Any) -> None:
     """Do it, and print the result."""
     config = from_fields(ExtractConfig, options.as_dict())
-    from ddnn.building import load
     from ddnn.deployment.extraction import extract_to_file
+    from ddnn.loading import load
 
     network = load(options.run)
     name = config.subnet or network.full

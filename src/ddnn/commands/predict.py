@@ -54,8 +54,8 @@ def _engine(run: str, config: PredictConfig) -> "Runtime | NetworkEngine":
         from ddnn.deployment import Runtime
 
         return Runtime(run)
-    from ddnn.building import load
     from ddnn.deployment.network_engine import NetworkEngine
     from ddnn.devices import pick_device
+    from ddnn.loading import load
 
     return NetworkEngine(load(run).to(pick_device(config.device)))

@@ -20,8 +20,8 @@ def add_options(parser: CommandParser) -> None:
 def run(options: Any) -> None:
     """Do it, and print the result."""
     config = from_fields(QuantizeConfig, options.as_dict())
-    from ddnn.building import load
     from ddnn.deployment.graphs import require_onnx
+    from ddnn.loading import load
     from ddnn.staging import check_new
 
     require_onnx()

@@ -11,7 +11,6 @@ from multiprocessing.queues import Queue
 
 import torch
 
-from ddnn.building import load
 from ddnn.comparison.experiment import Experiment, RunScores
 from ddnn.comparison.methods import Task, config_of, cut_out, needed_by, pruned
 from ddnn.config import CompareConfig, TrainConfig
@@ -20,6 +19,7 @@ from ddnn.devices import describe_device, pick_device
 from ddnn.errors import DDNNError, ModelFileError
 from ddnn.evaluation import evaluate
 from ddnn.families import Depth
+from ddnn.loading import load
 from ddnn.network import DepthDynamicNetwork
 from ddnn.peak_memory import peak_memory_mb, reset_peak_memory
 from ddnn.training import train

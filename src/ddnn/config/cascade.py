@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from ddnn.config.fields import check, check_distinct, check_types, listed
+from ddnn.config.fields import check, check_distinct, check_max_corrupt, check_types, listed
 
 
 @dataclass(frozen=True)
@@ -80,9 +80,7 @@ class CascadeConfig:
         check(self.points >= 2, f"points must be at least 2, not {self.points}")
         check(0 < self.seconds <= 3600, f"seconds must be above 0 and at most 3600, not {self.seconds}")
         check(self.workers is None or self.workers >= 0, f"workers must be 0 or more, not {self.workers}")
-        check(
-            self.max_corrupt is None or self.max_corrupt >= 0, f"max_corrupt must be 0 or more, not {self.max_corrupt}"
-        )
+        check_max_corrupt(self.max_corrupt)
 
     @property
     def _targets(self) -> dict[str, float]:

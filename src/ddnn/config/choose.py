@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from ddnn.config.fields import check, check_types
+from ddnn.config.fields import check, check_max_corrupt, check_types
 from ddnn.config.profile import check_seconds
 
 
@@ -68,6 +68,7 @@ class ChooseConfig:
             value = getattr(self, key)
             check(value is None or value >= 1, f"{key} must be at least 1, not {value}")
         check_seconds(self.seconds)
+        check_max_corrupt(self.max_corrupt)
         check(self.time_budget > 0, f"time_budget must be above 0 seconds, not {self.time_budget}")
         check(0 <= self.seed < 2**32, f"seed must be in [0, 2^32), not {self.seed}")
         check(

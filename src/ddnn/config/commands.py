@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from ddnn.config.fields import check, check_types
+from ddnn.config.fields import check, check_max_corrupt, check_types
 
 
 @dataclass(frozen=True)
@@ -53,9 +53,7 @@ class EvaluateConfig:
 
     def __post_init__(self) -> None:
         check_types(self)
-        check(
-            self.max_corrupt is None or self.max_corrupt >= 0, f"max_corrupt must be 0 or more, not {self.max_corrupt}"
-        )
+        check_max_corrupt(self.max_corrupt)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import Literal
 
-from ddnn.config.fields import check, check_types
+from ddnn.config.fields import check, check_max_corrupt, check_types
 from ddnn.geometry import LARGEST_SIDE, LARGEST_SMALL_SIDE
 
 
@@ -112,7 +112,7 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         check_types(self)
-        check(self.max_corrupt >= 0, f"max_corrupt must be 0 or more, not {self.max_corrupt}")
+        check_max_corrupt(self.max_corrupt)
         check(
             self.image_size is None or 4 <= self.image_size <= LARGEST_SIDE,
             f"image_size must be 4 to {LARGEST_SIDE} pixels, not {self.image_size}",

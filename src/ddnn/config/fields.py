@@ -48,6 +48,11 @@ def check(condition: bool, message: str) -> None:
         raise DDNNError(message)
 
 
+def check_max_corrupt(allowed: int | None) -> None:
+    """Raise a DDNNError unless so many images can be left out; None leaves it to another configuration."""
+    check(allowed is None or allowed >= 0, f"max_corrupt must be 0 or more, not {allowed}")
+
+
 def listed(given: list[str] | str) -> list[str]:
     """A list of texts that may be one text with commas between them.
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from ddnn.config.fields import check, check_types
+from ddnn.config.fields import check, check_max_corrupt, check_types
 
 USUAL_DROP = 0.01
 """What accuracy may fall by where no bound is given: one in a hundred images."""
@@ -61,9 +61,7 @@ class QuantizeConfig:
             value = getattr(self, key)
             check(value is None or value >= 1, f"{key} must be at least 1, not {value}")
         check(self.workers is None or self.workers >= 0, f"workers must be 0 or more, not {self.workers}")
-        check(
-            self.max_corrupt is None or self.max_corrupt >= 0, f"max_corrupt must be 0 or more, not {self.max_corrupt}"
-        )
+        check_max_corrupt(self.max_corrupt)
 
     @property
     def drop_bound(self) -> float:

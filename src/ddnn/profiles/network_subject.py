@@ -15,11 +15,11 @@ import torch
 from torch import Tensor, nn
 
 from ddnn import storage
-from ddnn.building import load, network_directory
 from ddnn.deployment.extraction import extract_to_file
 from ddnn.devices import pick_device
 from ddnn.errors import DDNNError
 from ddnn.latency import Work
+from ddnn.loading import load, network_directory
 from ddnn.network import DepthDynamicNetwork
 from ddnn.profiles.export_subject import runtime_works
 from ddnn.profiles.profile import Condition, NetFacts

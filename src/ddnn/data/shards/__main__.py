@@ -1,7 +1,6 @@
 """`python -m ddnn.data.shards`: write shards from a folder of images, or index those that there are."""
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from math import inf
@@ -66,12 +65,7 @@ def _index(options: argparse.Namespace) -> tuple[ShardIndex, Path]:
             raise DataError(f"which shards {root} has is to be said: --train 'train-{{0000..0145}}.tar', --val, --test")
         splits = find_shards(Path(root))
     index = index_shards(root, splits, _class_names(root, options.classes))
-    partial = place.with_name(f".{place.name}.{os.getpid()}")
-    try:
-        write_index(index, partial)
-        os.replace(partial, place)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_index(index, place)
     return index, place
 
 

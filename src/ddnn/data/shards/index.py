@@ -8,6 +8,7 @@ import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import pyarrow.parquet as pq
 
 from ddnn.errors import DataError
 from ddnn.sealed_json import sealed, unsealed
+from ddnn.storage import write_bytes
 
 FILE = "index.parquet"
 SPLITS = ("train", "validation", "test")
@@ -89,14 +91,16 @@ stay below the root and end in .tar
 
 
 def write_index(index: ShardIndex, path: Path) -> None:
-    """Write the file; OSError if that is not possible."""
+    """Write the file, or over one; OSError if that is not possible."""
     header = {
         "format": _FORMAT,
         "class_names": list(index.class_names),
         "shards": [asdict(shard) for shard in index.shards],
         "samples": _digest(index.samples),
     }
-    pq.write_table(index.samples.replace_schema_metadata({_METADATA: sealed(header)}), path, compression="zstd")
+    content = BytesIO()
+    pq.write_table(index.samples.replace_schema_metadata({_METADATA: sealed(header)}), content, compression="zstd")
+    write_bytes(path, content.getbuffer())
 
 
 def parse_index(content: bytes, name: str) -> ShardIndex:

@@ -6,7 +6,6 @@ alone. A tar is read from its beginning to its end, once, so that it may come fr
 """
 
 import hashlib
-import json
 import re
 import tarfile
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from typing import IO, NamedTuple
 
 from ddnn.data.folder import EXTENSIONS
 from ddnn.errors import DataError
+from ddnn.sealed_json import parse_json
 
 _NAME = re.compile(r"((?:.*/)?[^./][^/.]*)\.([^/]*)", re.DOTALL)
 _LARGEST_LABEL = 2**20  # bytes of a .cls or .json
@@ -141,8 +141,8 @@ def _label(labels: dict[str, bytes], key: str, name: str) -> int:
 
 def _label_of_json(content: bytes) -> str:
     try:
-        document = json.loads(content)
-    except (ValueError, RecursionError):
+        document = parse_json(content)
+    except ValueError:
         return "damaged JSON"
     fields = document if isinstance(document, dict) else {}
     return str(fields.get("label", fields.get("cls")))
