@@ -69,7 +69,7 @@ def test_alone_is_what_ddnn_train_does_with_one_depth(tmp_path: Path, capfd: pyt
 def test_runs_what_is_missing_and_reports_on_all(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     results = tmp_path / "digits"
     compare(capfd, results, "--methods", "alone", "--seeds", "0")
-    written = {path: path.stat().st_mtime_ns for path in results.glob("runs/**/scores.json")}
+    written = {path: path.stat().st_mtime_ns for path in results.glob("scores/*.json")}
     assert len(written) == 2
     methods = "alone,pruned,joint,ekd,inplace,adn,sampled,cooperative"
     summary = compare(capfd, results, "--methods", methods, "--seeds", "0,1")
@@ -105,7 +105,7 @@ def start_and_stop(results: Path, how: signal.Signals, *command: object) -> tupl
         time.sleep(0.02)
     process.send_signal(how)
     _, message = process.communicate(timeout=120)
-    assert not (run_directory.path / "scores.json").exists(), "it was complete before it could be cut short"
+    assert not (results / "scores").exists(), "it was complete before it could be cut short"
     return process.returncode, message.strip()
 
 
@@ -127,7 +127,7 @@ def test_a_run_that_fails_is_named_and_the_others_are_reported(
     results = tmp_path / "results"
     compare(capfd, results, "--methods", "alone", "--seeds", "0")
     damaged = results / "runs" / "alone" / "resnet14" / "seed0"
-    (damaged / "scores.json").unlink()
+    (results / "scores" / "alone-resnet14-seed0.json").unlink()
     (damaged / "checkpoints").mkdir()
     (damaged / "checkpoints" / "last.ckpt").write_bytes(b"half a checkpoint")
     words = ("compare", *SMALL, "--epochs", 2, "--jobs", 1, "--methods", "alone", "--seeds", "0,1", "--output", results)

@@ -1,18 +1,18 @@
 """Compare methods: the one function that plans the runs, makes those that are missing, and reports on all."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-import torch
-
-from ddnn.building import build
+from ddnn.comparison.budgets import epochs_of, meta_network
 from ddnn.comparison.experiment import Experiment, RunScores, conditions
-from ddnn.comparison.methods import Task, config_of, plan, tasks_of
+from ddnn.comparison.methods import Epochs, Task, config_of, plan, tasks_of
 from ddnn.comparison.pool import run_all, slots
 from ddnn.comparison.progress import watching
 from ddnn.comparison.report import write_report
 from ddnn.comparison.summary import MethodRun, NetFacts, summarise
-from ddnn.config import CompareConfig
+from ddnn.config import CompareConfig, Method
 from ddnn.data import Data, open_data
 from ddnn.errors import DDNNError
 from ddnn.geometry import is_small
@@ -25,7 +25,8 @@ def compare(config: CompareConfig, *, command: str = "ddnn.compare", progress: b
     """Train the nets of one network by several methods, over seeds, and report how they differ.
 
     Runs that are complete in the results folder are not run again, and one that was cut short goes on from its last
-    whole epoch. It starts processes, so a script that calls it needs `if __name__ == "__main__":`.
+    whole epoch. A run is complete where its scores are there, so those alone can come from another machine. It starts
+    processes, so a script that calls it needs `if __name__ == "__main__":`.
 
     Args:
         config: see `CompareConfig`.
@@ -53,11 +54,12 @@ def compare(config: CompareConfig, *, command: str = "ddnn.compare", progress: b
     if config.score == "validation" and not data.has_validation:
         raise DDNNError("score validation needs images that are held out; give a validation above 0")
     nets = _facts(config, data)
-    tasks = plan(config, list(nets))
+    epochs = epochs_of(config, (data.channels, *data.size), data.num_classes)
+    tasks = plan(config, list(nets), epochs)
     with Experiment.open(config) as experiment:
         failed = _run_missing(tasks, config, experiment, nets, data, progress)
         complete = experiment.all_scores(tasks)
-        runs = [run for method in config.method_list for run in _method_runs(method, config, complete, list(nets))]
+        runs = _method_runs(config, complete, list(nets), epochs)
         if not runs:
             raise DDNNError(_failure(failed))
         summary = summarise(
@@ -65,7 +67,7 @@ def compare(config: CompareConfig, *, command: str = "ddnn.compare", progress: b
             nets,
             experiment=experiment.path.resolve().name,
             command=command,
-            device="; ".join(dict.fromkeys(run.device for run in complete.values())),
+            devices=Counter(run.device for run in complete.values()),
             split=config.score,
             config=conditions(config),
         )
@@ -99,44 +101,52 @@ def _run_missing(
 
 def _facts(config: CompareConfig, data: Data) -> dict[str, NetFacts]:
     """The nets of the comparison, shallow to deep, without making a weight."""
-    train = config.train
-    with torch.device("meta"):
-        network = build(
-            train.full,
-            train.subnet_depths,
-            num_classes=data.num_classes,
-            in_channels=data.channels,
-            **train.model_options,
-        )
+    network = meta_network(config.train, data.channels, data.num_classes)
     costs = {name: cost(network.extract(name), (data.channels, *data.size)) for name in network.names}
     return {name: NetFacts(network.depths[name], costs[name].parameters, costs[name].macs) for name in network.names}
 
 
 def _method_runs(
-    method: str, config: CompareConfig, complete: Mapping[Task, RunScores], names: Sequence[str]
+    config: CompareConfig, complete: Mapping[Task, RunScores], names: Sequence[str], epochs: Epochs
 ) -> list[MethodRun]:
-    """What a method gave, for each seed for which all its runs are complete."""
+    """What the methods gave, each for those seeds for which all its runs are complete."""
     found = []
-    for seed in config.seed_list:
-        tasks = tasks_of(method, seed, names)
-        if not all(task in complete for task in tasks):
-            continue
-        parts = [complete[task] for task in tasks]
-        scores = {name: score for part in parts for name, score in part.scores.items()}
-        peaks = [part.peak_memory_mb for part in parts if part.peak_memory_mb is not None]
-        objective = make_objective(config_of(tasks[-1], config))
-        untrained = never_drawn(tuple(names), objective.draw) if tasks[-1].net is None else ()
-        found.append(
-            MethodRun(
-                method,
-                seed,
-                {name: scores[name] for name in names},
-                sum(part.seconds for part in parts),
-                max(peaks, default=None),
-                untrained,
-            )
-        )
+    for method in config.method_list:
+        for seed in config.seed_list:
+            tasks = tasks_of(method, seed, names, epochs[method], config.finetune)
+            if all(task in complete for task in tasks):
+                untrained = _untrained(tasks[-1], config, names)
+                parts = [complete[task] for task in tasks]
+                found.append(_method_run(method, seed, parts, names, epochs[method], untrained))
     return found
+
+
+def _method_run(
+    method: Method,
+    seed: int,
+    parts: Sequence[RunScores],
+    names: Sequence[str],
+    epochs: int,
+    untrained: tuple[str, ...],
+) -> MethodRun:
+    scores = {name: score for part in parts for name, score in part.scores.items()}
+    peaks = [part.peak_memory_mb for part in parts if part.peak_memory_mb is not None]
+    return MethodRun(
+        str(method),
+        seed,
+        {name: scores[name] for name in names},
+        sum(part.seconds for part in parts),
+        max(peaks, default=None),
+        untrained,
+        str(replace(method, budget="epochs")),
+        method.budget,
+        epochs,
+    )
+
+
+def _untrained(task: Task, config: CompareConfig, names: Sequence[str]) -> tuple[str, ...]:
+    objective = make_objective(config_of(task, config))
+    return never_drawn(tuple(names), objective.draw) if task.net is None else ()
 
 
 def _failure(failed: Mapping[Task, str]) -> str:

@@ -1,9 +1,12 @@
 """What a comparison leaves behind, and where: the one place that knows the layout.
 
-EXPERIMENT/experiment.yaml                        what all runs have in common
-EXPERIMENT/runs/METHOD/[NET/]seedN/               run directories of `ddnn train`
-EXPERIMENT/runs/METHOD/[NET/]seedN/scores.json    what its nets scored; a run that has it is complete
-EXPERIMENT/summary.json, table.csv, …             the report, see `ddnn.comparison.report`
+EXPERIMENT/experiment.yaml                 what all runs have in common
+EXPERIMENT/scores/METHOD-[NET-]seedN.json  what the nets of a run scored; a run that has it is complete
+EXPERIMENT/runs/METHOD/[NET/]seedN/        run directories of `ddnn train`
+EXPERIMENT/summary.json, table.csv, …      the report, see `ddnn.comparison.report`
+
+All but `runs` is small, and enough to go on from: kept under version control, a comparison can be spread over days and
+machines.
 """
 
 import dataclasses
@@ -27,7 +30,7 @@ from ddnn.safe_yaml import UnusableYaml, read_yaml
 from ddnn.sealed_json import parse_json
 from ddnn.storage import write_text
 
-_FREE_KEYS = ("methods", "seeds", "output", "jobs")  # may change from one call to the next: runs are added
+_FREE_KEYS = ("methods", "seeds", "budget", "output", "jobs")  # may change from one call to the next: runs are added
 _FREE_TRAIN_KEYS = (*OWN_KEYS, "data_root", "device", "workers")
 _LOCK = ".lock"
 
@@ -41,12 +44,14 @@ class RunScores:
         seconds: of training, over all calls that it took; after a kill, without what was lost.
         peak_memory_mb: None where it cannot be measured.
         device: what it ran on, in words, and with how many threads.
+        epochs: that it trained for; None in files of earlier versions.
     """
 
     scores: dict[str, Score]
     seconds: float
     peak_memory_mb: float | None
     device: str
+    epochs: int | None = None
 
 
 @dataclass(frozen=True)
@@ -94,8 +99,8 @@ class Experiment:
         Raises:
             ModelFileError: if the file is damaged.
         """
-        file = self.run_directory(task).path / "scores.json"
-        if not file.is_file():
+        file = next((file for file in self._score_files(task) if file.is_file()), None)
+        if file is None:
             return None
         try:
             found = parse_json(file.read_text())
@@ -103,9 +108,21 @@ class Experiment:
                 name: Score(**{**score, "interval": tuple(score["interval"])})
                 for name, score in found["scores"].items()
             }
-            return RunScores(scores, float(found["seconds"]), found["peak_memory_mb"], found["device"])
+            run = RunScores(
+                scores, float(found["seconds"]), found["peak_memory_mb"], found["device"], found.get("epochs")
+            )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ModelFileError(f"{file} is damaged ({error!r}); delete {file.parent} to run it again") from None
+            raise ModelFileError(f"{file} is damaged ({error!r}); delete it to run {task} again") from None
+        if run.epochs not in (None, task.epochs):
+            raise ModelFileError(
+                f"{file} is of a run of {run.epochs} epochs, and {task} is to have {task.epochs} now: the cost of a "
+                "step is counted otherwise; delete it, or give another --output"
+            )
+        return run
+
+    def _score_files(self, task: Task) -> tuple[Path, Path]:
+        """Where the scores of a task are, and where earlier versions wrote them."""
+        return self.path / "scores" / f"{task.key}.json", self.run_directory(task).path / "scores.json"
 
     def all_scores(self, tasks: Iterable[Task]) -> dict[Task, RunScores]:
         """What those of the tasks gave that are complete."""
@@ -113,9 +130,10 @@ class Experiment:
 
     def complete(self, task: Task, scores: RunScores) -> None:
         """Write what the run of a task gave; its checkpoints, which nobody needs any more, go."""
-        directory = self.run_directory(task)
-        write_text(directory.path / "scores.json", json.dumps(dataclasses.asdict(scores), indent=2) + "\n")
-        shutil.rmtree(directory.checkpoints, ignore_errors=True)
+        file, _ = self._score_files(task)
+        file.parent.mkdir(exist_ok=True)
+        write_text(file, json.dumps(dataclasses.asdict(scores), indent=2) + "\n")
+        shutil.rmtree(self.run_directory(task).checkpoints, ignore_errors=True)
 
     def resumable(self, task: Task) -> bool:
         """Whether the run of a task was begun and can go on; what cannot, for no epoch was complete, is removed."""

@@ -14,7 +14,7 @@ import torch
 
 from ddnn.comparison import worker
 from ddnn.comparison.experiment import Experiment
-from ddnn.comparison.methods import Task, needed_by
+from ddnn.comparison.methods import Task
 from ddnn.config import CompareConfig
 from ddnn.devices import pick_device
 from ddnn.errors import DDNNError
@@ -103,12 +103,11 @@ def _run(
 ) -> dict[Task, str]:
     waiting, complete, failed = list(tasks), [], {}
     running: dict[Future[None], Task] = {}
-    needs = {task: needed_by(task, tuple(depths)) for task in tasks}
     while waiting or running:
-        for task in [task for task in waiting if needs[task] in failed]:
+        for task in [task for task in waiting if task.after in failed]:
             waiting.remove(task)
-            failed[task] = f"{needs[task]} failed"
-        ready = [task for task in waiting if needs[task] not in {*waiting, *running.values()}]
+            failed[task] = f"{task.after} failed"
+        ready = [task for task in waiting if task.after not in {*waiting, *running.values()}]
         for task in ready[: places - len(running)]:  # in their order, so that whole seeds come first
             waiting.remove(task)
             running[pool.submit(worker.run, task, depths)] = task

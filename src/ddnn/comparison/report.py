@@ -53,6 +53,9 @@ def show(summary: Mapping[str, Any]) -> None:
     print_table(_title(summary), columns, _terminal_rows(summary))
     if _some_untrained(summary):
         print("* not trained, only calibrated")
+    longer = [method for method, row in summary["training"].items() if row["budget"] != "epochs"]
+    if longer:
+        print("epochs: " + ", ".join(f"{method} {_epochs(summary, method)}" for method in longer))
     for sentence in verdict(summary):
         print(sentence)
 
@@ -75,6 +78,29 @@ def _terminal_rows(summary: Mapping[str, Any]) -> Iterator[list[str]]:
                 cells["calibration_error"],
                 *(["", ""] if number else [costs["seconds"], costs["memory"]]),
             ]
+
+
+def _epochs(summary: Mapping[str, Any], method: str) -> str:
+    epochs = summary["training"][method]["epochs"]
+    return UNKNOWN if epochs is None else str(epochs)
+
+
+def _by_kind(summary: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+    """The rows of each method by their budgets; what is trained alone defines them all.
+
+    >>> rows = {"alone": ("alone", "epochs"), "ekd": ("ekd", "epochs"), "ekd@compute": ("ekd", "compute")}
+    >>> training = {name: {"kind": kind, "budget": budget} for name, (kind, budget) in rows.items()}
+    >>> _by_kind({"training": training, "baseline": "alone"})
+    {'alone': {'epochs': 'alone', 'compute': 'alone'}, 'ekd': {'epochs': 'ekd', 'compute': 'ekd@compute'}}
+    """
+    training = summary["training"]
+    budgets = list(dict.fromkeys(row["budget"] for row in training.values()))
+    kinds: dict[str, dict[str, str]] = {}
+    for method, row in training.items():
+        kinds.setdefault(row["kind"], {})[row["budget"]] = method
+    if summary["baseline"] in kinds:
+        kinds[summary["baseline"]] = dict.fromkeys(budgets, summary["baseline"])
+    return kinds
 
 
 def _cells(results: Mapping[str, Any]) -> dict[str, str]:
@@ -122,6 +148,8 @@ def _csv_rows(summary: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
             low, high = difference.get("interval") or (None, None)
             yield {
                 "method": method,
+                "budget": summary["training"][method]["budget"],
+                "epochs": summary["training"][method]["epochs"],
                 "net": name,
                 "depth": " ".join(map(str, facts["depth"])),
                 "parameters": facts["parameters"],
@@ -152,6 +180,9 @@ def _page(summary: Mapping[str, Any], plot: bytes) -> str:
             method: {name: _cells(results) for name, results in nets.items()}
             for method, nets in summary["methods"].items()
         },
+        kinds=_by_kind(summary),
+        budgets=list(dict.fromkeys(row["budget"] for row in summary["training"].values())),
+        epochs={method: _epochs(summary, method) for method in summary["methods"]},
         costs={method: _cost_cells(costs) for method, costs in summary["costs"].items()},
         some_untrained=_some_untrained(summary),
         millions=millions,

@@ -4,7 +4,7 @@ Every share is kept in [0, 1] and unrounded here; points and digits are a matter
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from typing import Any
@@ -12,8 +12,9 @@ from typing import Any
 from ddnn.comparison.statistics import Difference, mean, paired_difference, standard_deviation
 from ddnn.evaluation import Score
 
-AIM = 0.005
-"""What distillation is to gain on every sub-net over training it alone, as a share of the images."""
+AIMS = {"epochs": (0.010, 0.005), "compute": (0.015, 0.010)}
+"""What distillation is to gain over training alone, at each budget: on every sub-net, and on the full net, as shares of
+the images."""
 ROUNDING = 1e-6
 """Accuracies were kept in single precision; a gain of exactly the aim counts as reached."""
 
@@ -38,12 +39,15 @@ class MethodRun:
     """What one method gave with one seed.
 
     Args:
-        method: its name.
+        method: its name, with its changes and its budget.
         seed: of all its trainings.
         scores: of every net, shallow to deep.
         seconds: training of all its nets together.
         peak_memory_mb: the highest of its runs; None where it cannot be measured.
         untrained: nets that the method does not train, only calibrates.
+        kind: its name without the budget; None means that there is none in its name.
+        budget: what it had as much of as training all nets alone.
+        epochs: that it trained for; None where that is not known.
     """
 
     method: str
@@ -52,6 +56,9 @@ class MethodRun:
     seconds: float
     peak_memory_mb: float | None
     untrained: tuple[str, ...] = ()
+    kind: str | None = None
+    budget: str = "epochs"
+    epochs: int | None = None
 
 
 def summarise(
@@ -60,7 +67,7 @@ def summarise(
     *,
     experiment: str,
     command: str,
-    device: str,
+    devices: Mapping[str, int],
     split: str,
     baseline: str = "alone",
     config: Mapping[str, Any],
@@ -72,7 +79,7 @@ def summarise(
         nets: shallow to deep, the full net last.
         experiment: its name.
         command: what to type to do it again.
-        device: the machine, in words.
+        devices: how many runs each machine has made, by what it is called.
         split: the images that the scores are of: test or validation.
         baseline: the method that differences are to. It need not be among the runs; there are no differences then.
         config: the configuration of the experiment.
@@ -89,7 +96,8 @@ def summarise(
     return {
         "experiment": experiment,
         "command": command,
-        "device": device,
+        "device": "; ".join(devices),
+        "devices": dict(devices),
         "split": split,
         "images": runs[0].scores[next(iter(nets))].images,
         "baseline": baseline,
@@ -99,6 +107,7 @@ def summarise(
             method: {name: _results(name, by_seed, others[method]) for name in nets}
             for method, by_seed in by_method.items()
         },
+        "training": {method: _training(by_seed) for method, by_seed in by_method.items()},
         "costs": {method: _costs(by_seed) for method, by_seed in by_method.items()},
         "config": json.loads(json.dumps(config, default=str)),
     }
@@ -111,22 +120,41 @@ def verdict(summary: Mapping[str, Any]) -> list[str]:
         summary: of `summarise`.
 
     Returns:
-        Nothing unless both "ekd" and "alone" were run.
+        Nothing unless "alone" was run, and "ekd" with a budget that has an aim.
     """
-    if not {"ekd", "alone"} <= summary["methods"].keys():
+    if "alone" not in summary["methods"]:
         return []
+    budgets = {"ekd": "epochs", "ekd@compute": "compute"}
+    sentences = [
+        sentence
+        for ekd, budget in budgets.items()
+        if ekd in summary["methods"]
+        for sentence in _verdict(summary, ekd, budget)
+    ]
+    return [*sentences, *(_too_few(summary) if sentences else [])]
+
+
+def _verdict(summary: Mapping[str, Any], ekd: str, budget: str) -> Iterator[str]:
+    """What one row of EKD says about the aim."""
     *subnets, full = summary["nets"]
-    sentences = []
+    on_subnets, on_full = AIMS[budget]
+    equal = f"at equal {budget}"
     if subnets:
-        gaps = {name: _gap(summary, "alone", [name]) for name in subnets}
-        sentences.append(_at_least(f"ekd at least {100 * AIM:.1f} points above alone on every sub-net", gaps, AIM))
-    joint = "ekd not below joint on average over the nets"
-    if "joint" in summary["methods"]:
-        sentences.append(_at_least(joint, {"": _gap(summary, "joint", [*subnets, full])}, 0.0))
+        gaps = {name: _gap(summary, ekd, "alone", [name]) for name in subnets}
+        yield _at_least(
+            f"{equal}, ekd at least {100 * on_subnets:.1f} points above alone on every sub-net", gaps, on_subnets
+        )
+    gap = {"": _gap(summary, ekd, "alone", [full])}
+    yield _at_least(
+        f"{equal}, ekd at least {100 * on_full:.1f} points above alone on {full}, the full net", gap, on_full
+    )
+    yield _beyond_chance(f"{equal}, ekd above alone on every net beyond the interval", summary, ekd)
+    joint = "joint" if budget == "epochs" else f"joint@{budget}"
+    aim = f"{equal}, ekd not below joint on average over the nets"
+    if joint in summary["methods"]:
+        yield _at_least(aim, {"": _gap(summary, ekd, joint, [*subnets, full])}, 0.0)
     else:
-        sentences.append(f"{joint}: not tested; joint was not run.")
-    sentences.append(_no_loss(full, _gap(summary, "alone", [full])))
-    return [*sentences, *_too_few(summary)]
+        yield f"{aim}: not tested; {joint} was not run."
 
 
 def points(share: float) -> str:
@@ -171,6 +199,11 @@ def _results(name: str, runs: Mapping[int, MethodRun], baseline: Mapping[int, Me
     }
 
 
+def _training(runs: Mapping[int, MethodRun]) -> dict[str, Any]:
+    run = next(iter(runs.values()))
+    return {"kind": run.kind or run.method, "budget": run.budget, "epochs": run.epochs}
+
+
 def _costs(runs: Mapping[int, MethodRun]) -> dict[str, Any]:
     memory = [run.peak_memory_mb for run in runs.values() if run.peak_memory_mb is not None]
     return {"seconds": mean([run.seconds for run in runs.values()]), "peak_memory_mb": max(memory, default=None)}
@@ -181,15 +214,24 @@ def _finite(value: float) -> float | None:
     return value if isfinite(value) else None
 
 
-def _gap(summary: Mapping[str, Any], other: str, nets: Sequence[str]) -> Difference | None:
-    """How far ekd is above another method, averaged over nets within each seed."""
-    return paired_difference(_by_seed(summary, "ekd", nets), _by_seed(summary, other, nets))
+def _gap(summary: Mapping[str, Any], ekd: str, other: str, nets: Sequence[str]) -> Difference | None:
+    """How far a row of ekd is above another method, averaged over nets within each seed."""
+    return paired_difference(_by_seed(summary, ekd, nets), _by_seed(summary, other, nets))
 
 
 def _by_seed(summary: Mapping[str, Any], method: str, nets: Sequence[str]) -> dict[int, float]:
     """The mean accuracy of nets, one figure a seed."""
     rows = zip(*(summary["methods"][method][name]["seeds"] for name in nets), strict=True)
     return {seed: mean(row) for seed, row in zip(summary["seeds"][method], rows, strict=True)}
+
+
+def _beyond_chance(aim: str, summary: Mapping[str, Any], ekd: str) -> str:
+    """Whether the intervals of all nets lie above zero."""
+    gaps = {name: _gap(summary, ekd, "alone", [name]) for name in summary["nets"]}
+    if not all(gap and gap.interval for gap in gaps.values()):
+        return f"{aim}: not tested; that takes two seeds that both have."
+    short = [name for name, gap in gaps.items() if gap and gap.interval and gap.interval[0] <= 0]
+    return f"{aim}: not shown for {', '.join(short)}." if short else f"{aim}: reached."
 
 
 def _at_least(aim: str, gaps: Mapping[str, Difference | None], least: float) -> str:
@@ -207,20 +249,6 @@ def _at_least(aim: str, gaps: Mapping[str, Difference | None], least: float) -> 
     return f"{sentence} But {100 * least:.1f} points lie inside {where}: more seeds could turn this."
 
 
-def _no_loss(full: str, gap: Difference | None) -> str:
-    """Whether the full net is as good as alone, as far as the seeds can tell."""
-    aim = f"{full}, the full net, under ekd not below alone beyond the interval"
-    if gap is None:
-        return f"{aim}: not tested; the two have no seed in common."
-    if gap.mean >= -ROUNDING:
-        return f"{aim}: reached; {_points(gap)}."
-    if gap.interval is None:
-        return f"{aim}: not shown; {_points(gap)}, and one seed gives no interval."
-    if gap.interval[1] < 0:
-        return f"{aim}: not reached; {_points(gap)}."
-    return f"{aim}: reached; {_points(gap)}. Its mean is below alone, and the interval does not rule a loss out."
-
-
 def _points(gap: Difference) -> str:
     """As in: +0.80 points (95 % interval +0.31 to +1.29, 3 seeds)."""
     if gap.interval is None:
@@ -230,7 +258,8 @@ def _points(gap: Difference) -> str:
 
 
 def _too_few(summary: Mapping[str, Any]) -> list[str]:
-    shared = set(summary["seeds"]["ekd"]) & set(summary["seeds"]["alone"])
+    ekd = next(method for method in summary["methods"] if method in ("ekd", "ekd@compute"))
+    shared = set(summary["seeds"][ekd]) & set(summary["seeds"]["alone"])
     if len(shared) != 1:
         return []
     return ["One seed is too few for an interval: none of these differences can be told from chance."]

@@ -12,8 +12,8 @@ from multiprocessing.queues import Queue
 import torch
 
 from ddnn.comparison.experiment import Experiment, RunScores
-from ddnn.comparison.methods import Task, config_of, cut_out, needed_by, pruned
-from ddnn.config import CompareConfig, TrainConfig
+from ddnn.comparison.methods import Task, config_of, cut_out, pruned
+from ddnn.config import CompareConfig, Method, TrainConfig
 from ddnn.data import Data, Loader, open_data
 from ddnn.devices import describe_device, pick_device
 from ddnn.errors import DDNNError, ModelFileError
@@ -22,6 +22,7 @@ from ddnn.families import Depth
 from ddnn.loading import load
 from ddnn.network import DepthDynamicNetwork
 from ddnn.peak_memory import peak_memory_mb, reset_peak_memory
+from ddnn.run_directory import RunDirectory
 from ddnn.training import train
 from ddnn.training_setup import make_network
 
@@ -62,26 +63,31 @@ class Worker:
             task: which run.
             depths: of all nets of the comparison, the full net last.
         """
-        config, data = config_of(task, self._config), self._data.reseeded(task.seed)
-        device = pick_device(config.device)
-        directory = self._experiment.run_directory(task)
-        reset_peak_memory(device)
+        network, directory = self._trained(task, depths)
+        device = pick_device(self._config.train.device)
+        peak = peak_memory_mb(device)
+        scores = evaluate(network.to(device), self._images(self._data_for(task), device))
+        metrics = directory.read_metrics()
+        seconds = sum(float(row["seconds"]) for row in metrics)
+        run = RunScores(scores, seconds, peak, self._describe(device), config_of(task, self._config).epochs)
+        self._experiment.complete(task, run)
+
+    def _trained(self, task: Task, depths: Mapping[str, Depth]) -> tuple[DepthDynamicNetwork, RunDirectory]:
+        """The network of a task; a run that was begun goes on."""
+        config, data, directory = config_of(task, self._config), self._data_for(task), self._directory(task)
+        reset_peak_memory(pick_device(config.device))
         network = self._network(task, config, data, depths)
         if self._experiment.resumable(task):
             config = TrainConfig(resume=str(directory.path))
         else:
             config = replace(config, output=str(directory.path))
         try:
-            trained = train(config, network=network, data=data, progress=False).network
-            peak = peak_memory_mb(device)
-            scores = evaluate(trained.to(device), self._images(data, device))
+            return train(config, network=network, data=data, progress=False).network, directory
         except ModelFileError as error:
             reason = str(error).partition(";")[0]
             raise ModelFileError(f"{reason}; delete {directory.path}, and the same command runs it anew") from None
         except torch.OutOfMemoryError:
             raise DDNNError("the GPU has too little memory; give fewer --jobs or a smaller --batch_size") from None
-        seconds = sum(float(row["seconds"]) for row in directory.read_metrics())
-        self._experiment.complete(task, RunScores(scores, seconds, peak, self._describe(device)))
 
     def _network(
         self, task: Task, config: TrainConfig, data: Data, depths: Mapping[str, Depth]
@@ -89,12 +95,24 @@ class Worker:
         """What the run starts from; None leaves it to the configuration."""
         if task.net is None:
             return None
-        needed = needed_by(task, tuple(depths))
-        if needed is None:
-            return cut_out(make_network(replace(self._config.train, seed=task.seed), data), task.net)
+        if task.after is None:
+            fresh = replace(Method.parse(task.method).applied(self._config.train), seed=task.seed)
+            return cut_out(make_network(fresh, data), task.net)
         device = pick_device(config.device)
-        full = load(self._experiment.run_directory(needed).path).to(device)
+        full = self._complete(task.after, depths).to(device)
         return pruned(full, task.net, depths[task.net], data.calibration(device))
+
+    def _complete(self, task: Task, depths: Mapping[str, Depth]) -> DepthDynamicNetwork:
+        """The network of a complete task, trained again where its scores alone came from another machine."""
+        directory = self._directory(task)
+        return load(directory.path) if directory.network.exists() else self._trained(task, depths)[0]
+
+    def _directory(self, task: Task) -> RunDirectory:
+        return self._experiment.run_directory(task)
+
+    def _data_for(self, task: Task) -> Data:
+        """The images, decoded once, prepared as the method wants."""
+        return self._data.prepared(config_of(task, self._config), task.seed)
 
     def _describe(self, device: torch.device) -> str:
         threads = torch.get_num_threads()

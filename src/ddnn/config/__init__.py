@@ -7,10 +7,11 @@ not when they are used ten minutes later.
 from ddnn.config.cascade import CascadeConfig
 from ddnn.config.choose import ChooseConfig
 from ddnn.config.commands import EvaluateConfig, ExtractConfig, FamiliesConfig, PredictConfig
-from ddnn.config.compare import METHODS, OWN_KEYS, CompareConfig
+from ddnn.config.compare import OWN_KEYS, CompareConfig
 from ddnn.config.data import AugmentConfig, DataConfig, ShardsConfig
 from ddnn.config.export import ExportConfig
 from ddnn.config.fields import described, from_fields, unknown_keys
+from ddnn.config.method import METHODS, Method
 from ddnn.config.profile import PRECISIONS, RUNTIMES, ProfileConfig
 from ddnn.config.quantize import QuantizeConfig
 from ddnn.config.train import EKDConfig, TrainConfig
@@ -30,6 +31,7 @@ __all__ = [
     "ExportConfig",
     "ExtractConfig",
     "FamiliesConfig",
+    "Method",
     "PredictConfig",
     "ProfileConfig",
     "QuantizeConfig",

@@ -1,14 +1,12 @@
 """A comparison: which methods, over which seeds, on what they have in common."""
 
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
 from ddnn.config.fields import check, check_distinct, check_types, listed, whole_numbers
+from ddnn.config.method import BUDGETS, METHODS, Method
 from ddnn.config.train import TrainConfig
 from ddnn.errors import near
-
-METHODS = ("alone", "pruned", "joint", "ekd", "inplace", "adn", "sampled", "cooperative")
-"""What can be compared; docs/comparing.md says what each does."""
 
 OWN_KEYS = ("seed", "objective", "output", "resume")
 """Keys of a training run that a comparison sets itself, for each of its runs."""
@@ -21,13 +19,17 @@ class CompareConfig:
     Args:
         methods: what to compare, as a list or with commas between them: alone (each net by itself), pruned (the full
             net trained alone, cut to each depth, calibrated and fine-tuned), joint, ekd, and what peers minimise:
-            inplace, adn, sampled, cooperative. Differences are to alone.
+            inplace, adn, sampled, cooperative. An ablation is a method with changed keys, such as ekd:teacher=next or
+            joint:loss_weights=sum:ema=0.99. Differences are to alone.
         seeds: of the runs, as a list or with commas between them; two or more give intervals.
         output: the results folder; runs that are complete there are not run again. None means results/FULL-DATA.
         finetune: epochs of fine-tuning for each pruned net, as a share of the epochs; the full net that it is cut from
             has had all of them.
         score: the images to score the nets on: test, or validation, on which to choose options.
         jobs: runs at once; None means one a core, or on GPUs one each, or three for images of up to 64 pixels.
+        budget: how long each method trains, one or several with commas between them, each a row of the report: epochs
+            (all runs have the same), steps (all runs of a method together have the steps of training all nets alone)
+            or compute (the multiply-accumulates of that, forward and backward, what nets share counted once).
         train: what all runs have in common. `seed`, `objective`, `output` and `resume` are set for each.
     """
 
@@ -37,13 +39,18 @@ class CompareConfig:
     finetune: float = 0.3
     score: Literal["test", "validation"] = "test"
     jobs: int | None = None
+    budget: list[str] | str = "epochs"
     train: TrainConfig = field(default_factory=TrainConfig)
 
     def __post_init__(self) -> None:
         check_types(self)
-        for method in self.method_list:
-            check(method in METHODS, f"there is no method {method!r}; {near(method, METHODS)}")
-        check_distinct("methods", self.method_list, f"choose from {', '.join(METHODS)}")
+        given = [Method.parse(text) for text in listed(self.methods)]
+        for method in given:
+            method.applied(self.train)
+        check_distinct("methods", [str(method) for method in given], f"choose from {', '.join(METHODS)}")
+        check_distinct("budget", self.budget_list, f"choose from {', '.join(BUDGETS)}")
+        for budget in self.budget_list:
+            check(budget in BUDGETS, f"there is no budget {budget!r}; {near(budget, BUDGETS)}")
         check_distinct("seeds", self.seed_list, "give one or more, such as 0,1,2")
         check(all(0 <= seed < 2**32 for seed in self.seed_list), f"seeds must be in [0, 2^32), not {self.seeds}")
         check(0 < self.finetune <= 1, f"finetune must be a share of the epochs in (0, 1], not {self.finetune}")
@@ -56,9 +63,21 @@ class CompareConfig:
             )
 
     @property
-    def method_list(self) -> list[str]:
-        """The methods, in the order given."""
-        return listed(self.methods)
+    def method_list(self) -> list[Method]:
+        """The rows of the comparison: each method with each budget, but for what is told apart by nothing."""
+        given = [Method.parse(text) for text in listed(self.methods)]
+        budgets: list[Any] = self.budget_list
+        rows = (
+            method if method.base == "alone" or method.budget != "epochs" else replace(method, budget=budget)
+            for budget in budgets
+            for method in given
+        )
+        return list(dict.fromkeys(rows))
+
+    @property
+    def budget_list(self) -> list[str]:
+        """The budgets, in the order given."""
+        return listed(self.budget)
 
     @property
     def seed_list(self) -> list[int]:

@@ -93,9 +93,15 @@ class Data:
         """Whether images are held out of the training images, or come apart."""
         return self._parts[1] is not None
 
-    def reseeded(self, seed: int) -> "Data":
-        """The same images, decoded once for both, with another order and augmentation."""
+    def prepared(self, config: DataConfig, seed: int) -> "Data":
+        """The same images, decoded once for both, in another order, in batches and with augmentation as `config` says.
+
+        Raises:
+            DataError: if these images cannot be augmented so.
+        """
+        _check_augment(config, self.size)
         other = copy(self)
+        other._config = replace(self._config, augment=config.augment, batch_size=config.batch_size)
         other._seed = seed
         return other
 

@@ -25,7 +25,7 @@ def run(
 
 
 def summary_of(runs: Sequence[MethodRun], nets: Mapping[str, NetFacts] = NETS, **options: Any) -> dict[str, Any]:
-    names = {"experiment": "digits", "command": "ddnn compare", "device": "a CPU", "split": "test", "config": {}}
+    names = {"experiment": "digits", "command": "ddnn compare", "devices": {"a CPU": 8}, "split": "test", "config": {}}
     return summarise(runs, nets, **{**names, **options})
 
 

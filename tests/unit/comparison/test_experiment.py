@@ -80,14 +80,31 @@ def test_a_folder_of_something_else_is_refused(config: CompareConfig) -> None:
 
 def test_damaged_files_are_named(config: CompareConfig) -> None:
     experiment = opened(config)
-    file = experiment.run_directory(TASK).path / "scores.json"
+    file = experiment.path / "scores" / f"{TASK.key}.json"
     file.parent.mkdir(parents=True)
     file.write_text('{"scores": {"resnet8"')
-    with pytest.raises(ModelFileError, match=r"scores\.json is damaged .*; delete .* to run it again"):
+    with pytest.raises(ModelFileError, match=r"seed0\.json is damaged .*; delete it to run .* again"):
         experiment.scores(TASK)
     experiment.conditions_file.write_text("{[")
     with pytest.raises(ModelFileError, match="is damaged"):
         opened(config)
+
+
+def test_scores_where_an_earlier_version_wrote_them_count(config: CompareConfig) -> None:
+    experiment = opened(config)
+    experiment.complete(TASK, SCORES)
+    directory = experiment.run_directory(TASK).path
+    directory.mkdir(parents=True)
+    (experiment.path / "scores" / f"{TASK.key}.json").rename(directory / "scores.json")
+    assert experiment.scores(TASK) == SCORES
+
+
+def test_scores_of_another_length_are_refused(config: CompareConfig) -> None:
+    experiment = opened(config)
+    experiment.complete(TASK, replace(SCORES, epochs=120))
+    assert experiment.scores(replace(TASK, epochs=120)) is not None
+    with pytest.raises(ModelFileError, match=r"is of a run of 120 epochs, and .* is to have 123 now"):
+        experiment.scores(replace(TASK, epochs=123))
 
 
 def test_a_run_without_a_whole_epoch_starts_again(config: CompareConfig) -> None:

@@ -8,12 +8,13 @@ import pytest
 import torch
 
 from ddnn.comparison import pool, worker
-from ddnn.comparison.methods import Task, needed_by, plan
-from ddnn.config import CompareConfig
+from ddnn.comparison.methods import Task, plan
+from ddnn.config import CompareConfig, Method
 from ddnn.errors import DDNNError
 
 DEPTHS = {"resnet8": (1, 1, 1), "resnet14": (2, 2, 2), "resnet20": (3, 3, 3)}
-TASKS = plan(CompareConfig(methods="pruned,ekd", seeds="0,1"), tuple(DEPTHS))
+EPOCHS = {Method("pruned"): 10, Method("ekd"): 10}
+TASKS = plan(CompareConfig(methods="pruned,ekd", seeds="0,1"), tuple(DEPTHS), EPOCHS)
 
 
 def test_a_pruned_net_waits_for_the_full_net(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -21,9 +22,8 @@ def test_a_pruned_net_waits_for_the_full_net(monkeypatch: pytest.MonkeyPatch) ->
     lock = threading.Lock()
 
     def run(task: Task, depths: Mapping[str, tuple[int, ...]]) -> None:
-        needed = needed_by(task, tuple(depths))
         with lock:
-            assert needed is None or needed in complete
+            assert task.after is None or task.after in complete
             complete.append(task)
 
     monkeypatch.setattr(worker, "run", run)

@@ -134,7 +134,20 @@ def test_the_page_stands_alone_and_says_what_was_found(tmp_path: Path) -> None:
     assert "epochs: 5" in page.text
     assert "71.70 ± 0.71" in page.text
     assert "+1.05 (+0.41 to +1.69)" in page.text
-    assert "ekd at least 0.5 points above alone on every sub-net: reached" in page.text
+    assert "ekd at least 1.0 points above alone on every sub-net: reached" in page.text
+    assert "8 runs on a CPU" in page.text
+
+
+def test_both_budgets_stand_side_by_side(tmp_path: Path) -> None:
+    longer = {"kind": "ekd", "budget": "compute", "epochs": 123}
+    more = [run("ekd@compute", seed, (0.731, 0.790, 0.799), **longer) for seed in (0, 1)]
+    write_report(tmp_path, summary_of([*usual(), *more], devices={"a CPU": 8, "another": 2}))
+    text = _page(tmp_path).text
+    assert text.count("equal epochs") >= len(NETS)
+    assert text.count("equal compute") >= len(NETS)
+    assert "73.10" in text
+    assert "Runs were made on different machines" in text
+    assert "2 runs on another" in text
 
 
 def test_names_are_the_users_and_are_never_read_as_markup(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -154,7 +167,7 @@ def test_names_are_the_users_and_are_never_read_as_markup(tmp_path: Path, capsys
 def test_the_terminal_table_is_narrow_and_complete(capsys: pytest.CaptureFixture[str]) -> None:
     summary = summary_of([*usual(), *(run("adaptive_depth", seed, (0.7, 0.76, 0.78)) for seed in (0, 1))])
     show(summary)
-    table, verdict = capsys.readouterr().out.split("ekd at least")
+    table, verdict = capsys.readouterr().out.split("at equal epochs", 1)
     rows = [line.rstrip() for line in table.splitlines()]
     assert max(map(len, rows)) < 110
     assert sum("±" in row for row in rows) == 5 * len(NETS)
