@@ -21,6 +21,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy, Strategy
 from torch import nn
 
+from ddnn.allocation import freed_memory_kept
 from ddnn.calibration import calibrate
 from ddnn.checkpoints import Checkpoints, WholeCheckpoints
 from ddnn.config import TrainConfig
@@ -119,6 +120,8 @@ def _run(setup: Setup, progress: bool, termination: Termination) -> Run:
             directory = directory.create(config)
     directory = from_first(directory)
     quiet_lightning()
+    if progress and processes.first and setup.chosen:
+        print(f"ddnn: {setup.chosen}", file=sys.stderr)
     began = time.perf_counter()
     with _ending_well(directory, before, processes.first), ExitStack() as meanwhile:
         observers = [directory.append_metrics, *epoch_observers(config, progress)]
@@ -128,6 +131,8 @@ def _run(setup: Setup, progress: bool, termination: Termination) -> Run:
             checkpoint = _checkpoint(directory, config, module, processes)
         module.train()  # also a network that was given in evaluation mode, as `ddnn.load` gives it
         meanwhile.enter_context(_memory_format(module, config.channels_last))
+        if device.type == "cpu":
+            meanwhile.enter_context(freed_memory_kept())
         if config.sync_norm and processes.count > 1:
             meanwhile.enter_context(synchronised(module))
         trainer = _trainer(setup, directory, progress, termination)

@@ -4,7 +4,7 @@ Whatever can be wrong with a configuration is found here, in every process of th
 the first step.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -13,7 +13,7 @@ from ddnn.building import build
 from ddnn.config import TrainConfig
 from ddnn.data import Data, open_data
 from ddnn.data.order import derive_seed
-from ddnn.devices import pick_device
+from ddnn.devices import pick_device, pick_precision
 from ddnn.errors import DDNNError, near
 from ddnn.modes import in_mode
 from ddnn.network import DepthDynamicNetwork
@@ -36,6 +36,8 @@ class Setup:
     partner: DepthDynamicNetwork | None
     device: torch.device
     processes: Processes
+    chosen: str
+    """What was chosen for the device at hand, in words; empty where the configuration says all."""
 
     @property
     def divides(self) -> bool:
@@ -58,12 +60,13 @@ def prepare(
     if config.resume is not None:
         config = directory.resumed(config)
     device = _device(config, processes)
-    if config.precision == "16-mixed" and device.type != "cuda":
-        raise DDNNError(f"precision 16-mixed needs CUDA, and the device is {device.type}; use bf16-mixed or 32-true")
+    precision, why = pick_precision(config.precision, device)
+    chosen = f"precision {precision}: {why}" if config.precision == "auto" else ""
+    config = replace(config, precision=precision)
     data = open_data(config, config.seed) if data is None else data
     objective = make_objective(config)
     network, partner = _networks(config, data, network, objective.has_partner)
-    setup = Setup(config, directory, data, objective, network, partner, device, processes)
+    setup = Setup(config, directory, data, objective, network, partner, device, processes, chosen)
     _refuse_what_cannot_be(setup)
     return setup
 

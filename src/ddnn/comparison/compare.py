@@ -14,6 +14,7 @@ from ddnn.comparison.report import write_report
 from ddnn.comparison.summary import MethodRun, NetFacts, summarise
 from ddnn.config import CompareConfig, Method
 from ddnn.data import Data, open_data
+from ddnn.devices import pick_device, pick_precision
 from ddnn.errors import DDNNError
 from ddnn.geometry import is_small
 from ddnn.objectives import make_objective
@@ -50,6 +51,8 @@ def compare(config: CompareConfig, *, command: str = "ddnn.compare", progress: b
         >>> sorted(summary["methods"]["ekd"])
         ['resnet14', 'resnet8']
     """
+    precision, _ = pick_precision(config.train.precision, pick_device(config.train.device))  # one for all runs
+    config = replace(config, train=replace(config.train, precision=precision))
     data = open_data(config.train, seed=0)
     if config.score == "validation" and not data.has_validation:
         raise DDNNError("score validation needs images that are held out; give a validation above 0")

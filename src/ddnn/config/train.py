@@ -97,7 +97,8 @@ class TrainConfig(DataConfig):
         checkpoint_steps: save within an epoch every so many steps, besides.
         keep_checkpoints: how many checkpoints stay, the newest ones.
         device: where to train; auto takes CUDA or MPS if there is one.
-        precision: Lightning's name of the number format.
+        precision: Lightning's name of the number format; auto is bf16-mixed where the device computes with bfloat16
+            (GPUs since Ampere, processors with AMX or AVX512-BF16), else 32-true, and says which.
         compile: compile the joint step (all nets and the objective, forward and backward) with torch.compile, once
             for each set of sub-nets that may be drawn; or the torch.compile mode to do so with. It needs a C++
             compiler. torch.compile on CUDA has not been tried with this project.
@@ -141,7 +142,7 @@ class TrainConfig(DataConfig):
     checkpoint_steps: int | None = None
     keep_checkpoints: int = 2
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    precision: Literal["32-true", "16-mixed", "bf16-mixed"] = "32-true"
+    precision: Literal["auto", "32-true", "16-mixed", "bf16-mixed"] = "auto"
     compile: bool | Literal["reduce-overhead", "max-autotune"] = False
     channels_last: bool = False
     activation_checkpointing: bool = False
