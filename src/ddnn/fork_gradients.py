@@ -1,10 +1,11 @@
 """How much of each net's gradient flows into what nets have in common: gradient equilibrium.
 
 Where nets part, backpropagation adds up what they send back, so the first blocks, which all nets have in common, get a
-gradient that grows with the number of nets. Li et al. (arXiv 1908.06294, section 3.1, for classifiers along one chain)
-take the mean instead: at the i-th of n forks, counted from 0, the gradient of the branch counts 1/(n-i), and that of
-all that goes on (n-i-1)/(n-i). For nets that part in any way that is: of N nets, those that go on together, n of them,
-count n/N; they bring the mean of theirs, so what comes out is the mean of all.
+gradient that grows with the number of nets. Li et al. (arXiv 1908.06294, "gradient equilibrium", for classifiers along
+one chain) take the mean instead: at the i-th of n forks, counted from 0, the gradient of the branch counts 1/(n-i),
+and that of all that goes on (n-i-1)/(n-i). For nets that part in any way that is: of N nets, those that go on together,
+n of them, count n/N; they bring the mean of theirs, so what comes out is the mean of all. Past a fork, nets that stand
+on the same weights with other values give these weights the sum, as before.
 """
 
 from typing import Any

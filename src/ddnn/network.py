@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from ddnn import storage
 from ddnn.calibration import calibrate
 from ddnn.cascade import CascadeOutput, run_cascade
-from ddnn.cascade_spec import participants
+from ddnn.cascade_spec import check_boost, participants
 from ddnn.data_spec import DataSpec
 from ddnn.errors import DDNNError, near
 from ddnn.families import Depth, Family, Step, resolve_depths
@@ -162,7 +162,9 @@ class DepthDynamicNetwork(nn.Module):
             return {name: self._run_separately(name, x, name not in taught) for name in nets}
         return run(self._routes.plan(tuple(nets), taught), nets, x, recompute, fork_gradients)
 
-    def cascade(self, x: Tensor, thresholds: Mapping[str, float], *, last: str | None = None) -> CascadeOutput:
+    def cascade(
+        self, x: Tensor, thresholds: Mapping[str, float], *, last: str | None = None, boost: float = 0.0
+    ) -> CascadeOutput:
         """For each image the answer of the first net that is sure enough; what nets have in common is computed once.
 
         Args:
@@ -170,9 +172,11 @@ class DepthDynamicNetwork(nn.Module):
             thresholds: the nets to ask, and the confidence (largest softmax probability) in [0, 1] from which each
                 one's answer is taken; they are asked shallow to deep.
             last: the net that answers what is left, which has no threshold; the full net by default.
+            boost: share, in [0, 1], of the logits of the net asked before that is added to a net's own, see
+                `ddnn.cascade`; thresholds suit the share that they were chosen with.
 
         Raises:
-            DDNNError: in training mode; for unknown nets, nets not before `last`, or thresholds outside [0, 1].
+            DDNNError: in training mode; for unknown nets, nets not before `last`, or numbers outside [0, 1].
 
         Example:
             >>> import ddnn, torch
@@ -181,7 +185,7 @@ class DepthDynamicNetwork(nn.Module):
             torch.Size([2, 10])
         """
         nets = {name: self[name] for name in participants(self.names, thresholds, last)}
-        return run_cascade(nets, self.segments(nets), thresholds, x)
+        return run_cascade(nets, self.segments(nets), thresholds, x, check_boost(boost))
 
     def segments(self, names: Iterable[str] | None = None) -> tuple[Segment, ...]:
         """What several nets consist of, cut where they part: each segment after the one whose value goes into it.

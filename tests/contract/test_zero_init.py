@@ -11,6 +11,9 @@ from tests.contract.timm_pairs import TimmPair
 
 WITHOUT_BRANCHES = {"vgg", "vgg_bn", "cifar_vgg", "densenet", "cifar_densenet"}
 
+WIDE = {"wide_resnet", "vit_l_16", "vit_l_32"}
+"""Of which narrower ones of the same blocks are always tested."""
+
 
 def check_one_function(network: ddnn.DepthDynamicNetwork, images: torch.Tensor) -> None:
     """All nets give the same in evaluation mode, and their branches can learn."""
@@ -25,7 +28,13 @@ def check_one_function(network: ddnn.DepthDynamicNetwork, images: torch.Tensor) 
     assert any(bool(parameter.grad.any()) for parameter in zeros if parameter.grad is not None)
 
 
-@pytest.mark.parametrize("family", REGISTRY.values(), ids=lambda family: family.name)
+@pytest.mark.parametrize(
+    "family",
+    [
+        pytest.param(family, id=name, marks=pytest.mark.slow if name in WIDE else ())
+        for name, family in REGISTRY.items()
+    ],
+)
 def test_all_nets_of_a_family_start_as_one_function(family: Family) -> None:
     if family.name in WITHOUT_BRANCHES:
         with torch.device("meta"):
@@ -43,12 +52,12 @@ def test_all_nets_of_a_family_start_as_one_function(family: Family) -> None:
 
 def test_of_timm_what_timm_calls_so() -> None:
     pytest.importorskip("timm")
-    pair = TimmPair("seresnet34", "seresnet18", options={"drop_rate": 0.0, "zero_init_last": False})
+    pair = TimmPair("resnet34", "resnet18", options={"channels": (16, 32, 64, 128), "zero_init_last": False})
     torch.manual_seed(0)
-    network = ddnn.build("timm/seresnet34", ["seresnet18"], num_classes=7, zero_init=True, **pair.options)
+    network = ddnn.build("timm/resnet34", ["resnet18"], num_classes=7, zero_init=True, **pair.options)
     check_one_function(network, pair.images())
     with pytest.raises(ddnn.DDNNError, match="zero_init is not possible for timm"):
-        ddnn.build("timm/efficientnet_b0", num_classes=7, zero_init=True)
+        ddnn.build("timm/mobilenetv3_small_050", num_classes=7, zero_init=True)
 
 
 def test_private_norms_start_as_one_function_too() -> None:
@@ -81,7 +90,8 @@ def test_loaded_weights_are_not_replaced() -> None:
 
 
 def test_of_a_model_of_ones_own_it_is_not_known() -> None:
-    network = ddnn.from_model(torch.nn.Sequential(torch.nn.Sequential(torch.nn.Conv2d(3, 3, 1), torch.nn.Conv2d(3, 3, 1)),
-                              torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten()), ["0"], {"half": (1,)})  # fmt: skip
+    blocks = torch.nn.Sequential(torch.nn.Conv2d(3, 3, 1), torch.nn.Conv2d(3, 3, 1))
+    model = torch.nn.Sequential(blocks, torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten())
+    network = ddnn.from_model(model, ["0"], {"half": (1,)}, example=torch.zeros(2, 3, 8, 8))
     with pytest.raises(ddnn.DDNNError, match="Sequential: it is not known where its residual branches end"):
         network.family.zero_branches(network[network.full])

@@ -68,6 +68,7 @@ def test_activation_checkpointing_changes_nothing_but_memory(tmp_path: Path) -> 
     "changes",
     [
         {"subnets_per_step": 1},
+        {"alternate": True, "fork_gradients": "mean", "zero_init": True},
         {"channels_last": True, "optimizer": "adamw"},
         {"objective": "cooperative"},  # with a second network's state
         {"objective": "sampled"},
