@@ -8,8 +8,8 @@ more, the best on the held-out images would be the best there by chance (docs/ca
 Nothing is estimated: how many images reach each net, and how many of those it is right about, is counted for all
 cascades of a choice at once, from sums over a histogram of the nets' confidences.
 
-Where a net adds a share of the logits before it, how sure it is depends on the nets of the choice, which are then looked
-at one choice after the other, with a few shares: more would again be chosen by chance.
+Where a net adds a share of the logits before it, how sure it is depends on the nets of the choice, so it is found out
+for each choice, with a few shares: more would again be chosen by chance.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
