@@ -5,7 +5,9 @@ import torch
 
 import ddnn
 from ddnn.comparison.methods import cut_out
+from ddnn.data import open_data
 from ddnn.families import REGISTRY, Family
+from ddnn.training_setup import make_network
 from tests.contract.pairs import small_network
 from tests.contract.timm_pairs import TimmPair
 
@@ -75,8 +77,8 @@ def test_all_other_weights_are_those_of_the_same_seed() -> None:
 
 
 def test_a_net_trained_alone_starts_so_too() -> None:
-    network = ddnn.build("resnet20", ["resnet8"], num_classes=7, zero_init=True)
-    alone = cut_out(network, "resnet8")
+    config = ddnn.TrainConfig(zero_init=True)
+    alone = cut_out(make_network(config, open_data(config, 0)), "resnet8")
     assert not any(alone["resnet8"].get_parameter(f"layer{stage}.0.bn2.weight").any() for stage in (1, 2, 3))
 
 

@@ -192,6 +192,7 @@ def test_compiled_steps_in_turn_are_two_programs_that_serve_every_step(counting:
     assert counter.frame_count == 2
 
 
+@pytest.mark.slow
 def test_compiled_a_step_of_subnets_gives_the_gradients_of_the_plain_one(counting: Counting) -> None:
     counting("aot_eager")
     plain = ddnn.build("resnet14", {"resnet8": (1, 1, 1), "middle": (2, 1, 1)}, num_classes=10).double().train()

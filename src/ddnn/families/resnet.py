@@ -68,7 +68,7 @@ def last_norms(model: nn.Module) -> Iterator[Tensor]:
     """The weights of the last norm of each of torchvision's residual blocks; their biases are zero in fresh models."""
     for block in model.modules():
         if isinstance(block, BasicBlock | Bottleneck):
-            yield (block.bn3 if isinstance(block, Bottleneck) else block.bn2).weight
+            yield block.get_parameter("bn3.weight" if isinstance(block, Bottleneck) else "bn2.weight")
 
 
 def block_steps(depth: Depth) -> list[Step]:

@@ -81,7 +81,7 @@ class TorchvisionSwin(Family):
             if isinstance(block, SwinTransformerBlockV2):
                 yield from (*block.norm1.parameters(), *block.norm2.parameters())
             elif isinstance(block, SwinTransformerBlock):
-                yield from (*block.attn.proj.parameters(), *last_linear(block.mlp).parameters())
+                yield from (*block.get_submodule("attn.proj").parameters(), *last_linear(block.mlp).parameters())
 
 
 def last_linear(mlp: nn.Sequential) -> nn.Module:
