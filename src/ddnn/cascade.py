@@ -3,6 +3,11 @@
 Which images are easy is what the shallow net itself finds out: where its largest softmax probability reaches a
 threshold, its answer is taken (Wang et al., arXiv 1706.00885, and many since). A deeper net goes on from where it
 leaves those that were asked before it, so what they have in common is not computed again.
+
+What the shallower net has said of an image need not be thrown away: with a share above 0, a net's logits are its own
+plus that share of those of the net asked before it, which have such a share in them already,
+z'_k = z_k + w z'_{k-1}. That is the sum of boosted dynamic networks (Yu et al., AAAI 2023, arXiv 2211.16726), with one
+weight, and chosen after training.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,7 +25,7 @@ class CascadeOutput(NamedTuple):
     """What a cascade gives for a batch.
 
     Args:
-        logits: of the net that answered, (batch, classes).
+        logits: of the net that answered, (batch, classes), with its share of those before it.
         answered_by: which net that is, int64 of shape (batch,), as a place in `names`.
         names: the nets of the cascade, shallow to deep.
     """
@@ -31,7 +36,11 @@ class CascadeOutput(NamedTuple):
 
 
 def run_cascade(
-    nets: Mapping[str, nn.Module], pieces: Sequence[Segment], thresholds: Mapping[str, float], x: Tensor
+    nets: Mapping[str, nn.Module],
+    pieces: Sequence[Segment],
+    thresholds: Mapping[str, float],
+    x: Tensor,
+    boost: float = 0.0,
 ) -> CascadeOutput:
     """Ask the nets one after the other, each for the images that are left.
 
@@ -40,6 +49,7 @@ def run_cascade(
         pieces: what they consist of.
         thresholds: of all but the last.
         x: images, (batch, channels, height, width).
+        boost: share of the logits of the net asked before that is added to a net's own.
 
     Raises:
         DDNNError: in training mode, or if the nets pass on something that cannot be taken apart by images.
@@ -49,15 +59,19 @@ def run_cascade(
     left = torch.arange(len(x), device=x.device)
     values = _Values(nets, pieces, x, left)
     answers: list[tuple[Tensor, Tensor, int]] = []
+    before: Tensor | None = None  # what was said of the images that are left
     for place, name in enumerate(nets):
         logits = values.logits(name, left)
+        if boost and before is not None:
+            logits = logits + boost * before
         sure = confidence(logits) >= thresholds[name] if name in thresholds else None
         if sure is None or bool(sure.all()):
             answers.append((left, logits, place))
             break
         if bool(sure.any()):
             answers.append((left[sure], logits[sure], place))
-            left = left[~sure]
+            left, logits = left[~sure], logits[~sure]
+        before = logits
     return CascadeOutput(*_in_order(answers), tuple(nets))
 
 

@@ -9,7 +9,8 @@ RUN/cascade.json, which `ddnn cascade RUN` writes, is one `CascadeSpec`:
       "target": {"accuracy": 0.95},                        or {"macs": 2e7}, {"latency_ms": 1.5}: what was asked for
       "calibrated_on": {"data": "digits", "split": "validation", "images": 144},
       "expected": {"accuracy": 0.951, "cost": 2.1e7, "unit": "macs", "answered": {"resnet8": 0.7, ...}},
-      "weights": "9f86d08…"                                checksum of the weights that it is for
+      "weights": "9f86d08…",                               checksum of the weights that it is for
+      "boost": 0.5                                         only if a net adds a share of the logits before it
     }
 """
 
@@ -69,6 +70,20 @@ def participants(names: Sequence[str], thresholds: Mapping[str, float], last: st
     return (*(name for name in before if name in thresholds), end)
 
 
+def check_boost(boost: float) -> float:
+    """The share of the logits of the net asked before that a net adds to its own, checked.
+
+    Raises:
+        DDNNError: if it is no number in [0, 1].
+
+    >>> check_boost(0.5)
+    0.5
+    """
+    if not isinstance(boost, int | float) or isinstance(boost, bool) or not 0 <= boost <= 1:
+        raise DDNNError(f"boost must be a share in [0, 1], not {boost!r}; with 0 each net answers by itself")
+    return boost
+
+
 @dataclass(frozen=True)
 class Expected:
     """What a cascade did on the images that it was calibrated on.
@@ -112,6 +127,7 @@ class CascadeSpec:
         calibrated_on: on which images the thresholds were chosen.
         expected: what the cascade did there.
         weights: checksum of the network's weights; thresholds suit no others. None if it is not known.
+        boost: share of the logits of the net asked before that each net adds to its own; thresholds suit no other.
     """
 
     thresholds: Mapping[str, float]
@@ -120,10 +136,11 @@ class CascadeSpec:
     calibrated_on: CalibratedOn
     expected: Expected
     weights: str | None = None
+    boost: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
-        """A dictionary that `from_json` reads."""
-        return {"format": FORMAT, **asdict(self)}
+        """A dictionary that `from_json` reads; without a share, as versions before it wrote and read."""
+        return {"format": FORMAT, **{key: value for key, value in asdict(self).items() if key != "boost" or value}}
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any], names: Sequence[str]) -> "CascadeSpec":
@@ -137,7 +154,8 @@ class CascadeSpec:
                 raise DDNNError(
                     f"format {shown(fields.get('format'))} is not {FORMAT}, which this version of ddnn reads"
                 )
-            known(fields, "it", ("format", "thresholds", "last", "target", "calibrated_on", "expected", "weights"))
+            keys = ("format", "thresholds", "last", "target", "calibrated_on", "expected", "weights")
+            known(fields, "it", keys, optional=("boost",))
             on, expected = mapping(fields["calibrated_on"], "calibrated_on"), mapping(fields["expected"], "expected")
             known(on, "calibrated_on", ("data", "split", "images"))
             known(expected, "expected", ("accuracy", "cost", "unit", "answered"))
@@ -155,6 +173,7 @@ class CascadeSpec:
                     _numbers(expected["answered"], "answered"),
                 ),
                 weights=None if fields["weights"] is None else text(fields["weights"], "weights"),
+                boost=number(fields.get("boost", 0.0), "boost", 0, 1),
             )
         except UnfitValueError as error:
             raise DDNNError(f"it is damaged: {error}") from None

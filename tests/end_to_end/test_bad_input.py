@@ -40,6 +40,8 @@ def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (["--objective", "ekdd"], 2, "--objective must be ekd, joint, inplace, adn, sampled or cooperative, not ekdd"),
         (["--compile", "maybe"], 2, "--compile must be true, false, reduce-overhead or max-autotune, not maybe"),
         (["--subnets_per_step", "x"], 2, "--subnets_per_step must be an integer, not x"),
+        (["--fork_gradients", "max"], 2, "--fork_gradients must be sum or mean, not max"),
+        (["--full", "cifar_vgg13_bn", "--subnets", "cifar_vgg11_bn", "--zero_init", "true"], 1, "no residual branches"),
         (["--lr", "x"], 2, "--lr must be a number, not x"),
         (["--augment.flip", "7"], 2, "--augment.flip must be true or false, not 7"),
         (["--model_options", "3"], 2, "--model_options must be a mapping, not 3"),

@@ -10,6 +10,7 @@ import torch
 import ddnn
 from ddnn.cascade_spec import FILE, read_cascade
 from ddnn.cascading import calibrate_cascade
+from ddnn.cascading.calibration import SHARES
 from ddnn.config import CascadeConfig, DataConfig
 from ddnn.data import Data, open_data
 from tests.end_to_end.command import refused, run
@@ -111,6 +112,29 @@ def test_the_table_names_every_depth_and_ends_with_the_verdict(
     assert all("middle" not in cascade["answered"] for cascade in report["curve"])
 
 
+def test_a_share_of_earlier_logits_is_chosen_stored_and_shown(
+    trained: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    before = (trained / FILE).read_text() if (trained / FILE).exists() else None
+    found = {}
+    for boost in ("fit", 0.5):
+        result = run(capfd, "cascade", trained, "--boost", boost, *QUICK, "--output", tmp_path / str(boost))
+        assert result.status == 0, result.err
+        assert "trying shares of earlier logits" in result.err
+        assert "the best without boost" in result.out
+        report = json.loads((tmp_path / str(boost) / "report.json").read_text())
+        spec = read_cascade(trained, ddnn.load(trained).names)
+        assert spec is not None
+        assert spec.boost == report["cascade"]["boost"]
+        assert spec.expected.accuracy == report["cascade"]["held_out_accuracy"]
+        assert report["without_boost"]["boost"] == 0
+        assert report["cascade"]["held_out_cost"] <= report["without_boost"]["held_out_cost"] or boost != "fit"
+        found[boost] = spec.boost
+    assert found["fit"] in SHARES
+    if before is not None:
+        (trained / FILE).write_text(before)
+
+
 def test_a_saved_network_does_as_well_if_the_data_is_named(
     trained: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -162,6 +186,7 @@ def test_an_export_is_measured_with_onnxruntime(
         (("--nets", "tiny,tiny"), "tiny is given twice among the nets"),
         (("--threads", 10_000), "threads must be at most the"),
         (("--batch_size", 0), "batch_size must be at least 1"),
+        (("--boost", 1.5), "boost must be a share in [0, 1], or fit, not 1.5"),
         (("--export", "nowhere"), "nowhere"),
     ],
 )

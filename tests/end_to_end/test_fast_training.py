@@ -68,6 +68,7 @@ def test_activation_checkpointing_changes_nothing_but_memory(tmp_path: Path) -> 
     "changes",
     [
         {"subnets_per_step": 1},
+        {"alternate": True, "fork_gradients": "mean", "zero_init": True},
         {"channels_last": True, "optimizer": "adamw"},
         {"objective": "cooperative"},  # with a second network's state
         {"objective": "sampled"},
@@ -89,8 +90,10 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> list[tuple[tuple[str, ...], Loss]]
     taken: list[tuple[tuple[str, ...], Loss]] = []
     real = TrainingStep.__call__
 
-    def note(self: TrainingStep, images: Tensor, labels: Tensor, epoch: Tensor, names: tuple[str, ...]) -> Loss:
-        taken.append((names, real(self, images, labels, epoch, names)))
+    def note(
+        self: TrainingStep, images: Tensor, labels: Tensor, epoch: Tensor, names: tuple[str, ...], *more: Any
+    ) -> Loss:
+        taken.append((names, real(self, images, labels, epoch, names, *more)))
         return taken[-1][1]
 
     monkeypatch.setattr(TrainingStep, "__call__", note)

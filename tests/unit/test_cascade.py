@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import torch
@@ -52,6 +53,39 @@ def one_by_one(
                 who.append(place)
                 break
     return torch.cat(logits), torch.tensor(who)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("asked", [("tiny",), ("tiny", "middle")])
+def test_with_a_share_each_net_adds_what_was_said_before_it(asked: tuple[str, ...]) -> None:
+    network, x, share = build(), images(24), 0.4
+    names = (*asked, "resnet20")
+    said: list[Tensor] = []
+    for name in names:
+        said.append(network(x, name) + (share * said[-1] if said else 0.0))
+    thresholds = {}
+    for name, logits in zip(asked, said, strict=False):
+        ordered = confidence(logits).sort().values
+        thresholds[name] = float((ordered[11] + ordered[12]) / 2)
+    output = network.cascade(x, thresholds, boost=share)
+    for image, who in enumerate(output.answered_by.tolist()):
+        sure = [float(said[place][image].softmax(0).max()) >= thresholds[name] for place, name in enumerate(asked)]
+        assert who == ([*sure, True]).index(True)
+        torch.testing.assert_close(output.logits[image], said[who][image])
+    assert set(output.answered_by.tolist()) == set(range(len(names)))
+
+
+@torch.no_grad()
+def test_without_a_share_nothing_changes(network: ddnn.DepthDynamicNetwork) -> None:
+    thresholds = middling(network, images(12), "tiny", "middle")
+    plain, zero = (network.cascade(images(12), thresholds, **more) for more in ({}, {"boost": 0.0}))
+    assert torch.equal(plain.logits, zero.logits)
+
+
+@pytest.mark.parametrize("boost", [-0.1, 1.5, float("nan"), "fit", True])
+def test_a_share_that_is_none_is_refused(network: ddnn.DepthDynamicNetwork, boost: Any) -> None:
+    with pytest.raises(ddnn.DDNNError, match=r"boost must be a share in \[0, 1\], not"):
+        network.cascade(images(1), {"tiny": 0.5}, boost=boost)
 
 
 @pytest.fixture(scope="module")

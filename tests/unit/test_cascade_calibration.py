@@ -7,10 +7,10 @@ import pytest
 import torch
 
 import ddnn
-from ddnn.cascading.calibration import MOST_NETS, Point, choose, front, levels, levels_of, thin
+from ddnn.cascading.calibration import MOST_NETS, Point, boosted_front, choose, front, levels, levels_of, thin
 from ddnn.cascading.costs import Costs
 from ddnn.cascading.torch_engine import TorchEngine
-from ddnn.cascading.votes import Votes, gather
+from ddnn.cascading.votes import Sayings, Votes, gather, gather_logits
 from ddnn.errors import DataError, DDNNError
 from ddnn.profiling import cost
 
@@ -63,6 +63,23 @@ def test_the_front_is_that_of_all_cascades_of_the_grid(seed: int) -> None:
         answered = np.bincount(who, minlength=len(point.names)) / votes.images
         assert right.mean() == pytest.approx(point.accuracy)
         assert COSTS.average(point.names, answered.tolist()) == pytest.approx(point.cost)
+
+
+def test_a_share_is_chosen_where_nets_that_are_half_right_are_right_together() -> None:
+    random = np.random.default_rng(0)
+    labels = random.integers(0, 3, 400)
+    truth = 2.0 * np.eye(3)[labels]
+    logits = np.stack([truth + random.normal(0, 2, truth.shape) for _ in NAMES]).astype(np.float32)
+    said = Sayings(NAMES, logits, labels)
+    for share in (0.0, 1.0):
+        votes = said.votes(("a", "c"), share)
+        both = logits[2] + share * logits[0]
+        assert (votes.right[1] == (both.argmax(axis=1) == labels)).all()
+    with_shares, without = boosted_front(said, NAMES, COSTS, (0.0, 0.5, 1.0)), boosted_front(said, NAMES, COSTS, (0.0,))
+    assert with_shares[-1].accuracy > without[-1].accuracy
+    assert with_shares[-1].boost > 0
+    own = front(said.votes(NAMES, 0.0), COSTS)
+    assert without == own
 
 
 def test_leaving_a_net_out_is_tried() -> None:
@@ -155,6 +172,23 @@ class TestTorch:
             simulated, right = votes.cascade(point.thresholds, point.last)
             assert who.tolist() == simulated.tolist()
             assert ((classes == labels.numpy()) == right).all()
+
+    def test_with_shares_too(self, network: ddnn.DepthDynamicNetwork) -> None:
+        engine = TorchEngine(network, (3, 16, 16))
+        images, labels = torch.randn(48, 3, 16, 16), torch.randint(5, (48,))
+        batches = list(zip(images.split(20), labels.split(20), strict=True))
+        said = gather_logits(engine.names, engine.logits, batches)
+        points = boosted_front(said, engine.names, engine.macs(), (0.0, 0.5))
+        halves = boosted_front(said, engine.names, engine.macs(), (0.5,))
+        assert {point.boost for point in points} <= {0.0, 0.5}
+        assert {point.boost for point in halves} == {0.0, 0.5}, "single nets have nothing to add"
+        for point in [*points, *halves]:
+            votes = said.votes(point.names, point.boost)
+            simulated, right = votes.cascade(point.thresholds, point.last)
+            classes, who = engine.cascade(images, point.thresholds, point.last, point.boost)
+            assert who.tolist() == simulated.tolist()
+            assert ((classes == labels.numpy()) == right).all()
+            assert right.mean() == pytest.approx(point.accuracy)
 
     def test_without_images_there_is_nothing_to_ask(self, network: ddnn.DepthDynamicNetwork) -> None:
         with pytest.raises(DataError):

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,12 @@ def test_what_is_stored_comes_back(tmp_path: Path) -> None:
     assert read_cascade(tmp_path, NAMES, weights="9f86d08") == SPEC
 
 
+def test_a_share_comes_back_and_without_one_the_file_is_as_before(tmp_path: Path) -> None:
+    assert "boost" not in SPEC.to_json()
+    (tmp_path / FILE).write_text(json.dumps(replace(SPEC, boost=0.5).to_json()))
+    assert read_cascade(tmp_path, NAMES) == replace(SPEC, boost=0.5)
+
+
 def test_there_may_be_none(tmp_path: Path) -> None:
     assert read_cascade(tmp_path, NAMES) is None
 
@@ -48,6 +55,8 @@ def test_there_may_be_none(tmp_path: Path) -> None:
         ({"last": "resnet8"}, "ends with resnet8"),
         ({"expected": {"accuracy": 1}}, "damaged"),
         ({"calibrated_on": None}, "damaged"),
+        ({"boost": 1.5}, "damaged"),
+        ({"boost": "half"}, "damaged"),
     ],
 )
 def test_what_does_not_fit_is_refused(tmp_path: Path, changes: dict[str, Any], message: str) -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from ddnn.config import TrainConfig
 from ddnn.errors import DDNNError
-from ddnn.subnet_draw import draw_nets, never_drawn
+from ddnn.subnet_draw import Lesson, alternating, draw_nets, never_drawn
 
 NAMES = ("a", "b", "c", "d", "full")
 
@@ -91,3 +91,21 @@ def test_extremes_leave_the_middle_untrained() -> None:
 @pytest.mark.parametrize("rule", ["full_and_others", "sandwich", "extremes", "one"])
 def test_a_network_of_one_net_trains_that_net(rule: Any) -> None:
     assert draw_nets(("full",), None, 0, 0, 0, rule) == ("full",)
+
+
+def test_in_turn_the_full_net_learns_alone_and_then_its_subnets() -> None:
+    assert [alternating(("a", "b", "full"), step, full_teaches=True) for step in range(4)] == [
+        Lesson(("full",)),
+        Lesson(("a", "b"), ("full",)),
+        Lesson(("full",)),
+        Lesson(("a", "b"), ("full",)),
+    ]
+    assert alternating(("a", "full"), 1, full_teaches=False) == Lesson(("a",), ())
+    assert {alternating(("full",), step, full_teaches=True) for step in range(4)} == {Lesson(("full",))}
+
+
+def test_the_configuration_refuses_to_alternate_where_that_cannot_be() -> None:
+    with pytest.raises(DDNNError, match="alternate goes with the objectives ekd and joint; inplace has a rule"):
+        TrainConfig(objective="inplace", alternate=True)
+    with pytest.raises(DDNNError, match="strategy fsdp does not go with alternate, fork_gradients mean"):
+        TrainConfig(strategy="fsdp", alternate=True, fork_gradients="mean")

@@ -12,12 +12,18 @@ from torch._dynamo.testing import CompileCounterWithBackend
 from torch.nn import functional
 
 import ddnn
+from ddnn.averaged_teacher import AveragedTeacher
 from ddnn.config import EKDConfig
 from ddnn.objectives import EKD, Joint
+from ddnn.objectives.objective import net_weights
+from ddnn.subnet_draw import alternating
 from ddnn.training_step import TrainingStep
 
 SUBNETS = {"resnet8": (1, 1, 1), "middle": (2, 1, 2), "resnet14": (2, 2, 2)}
 OBJECTIVE = EKD(EKDConfig(alpha=1.0, beta=0.1, ramp_epochs=4))
+AVERAGED = EKD(EKDConfig(alpha=0.25, beta=0.0, temperature=2.0, teacher="average"))
+EPOCH = torch.tensor(1.0, dtype=torch.float64)
+PARTS = (("kl", 0.25), ("attention", 0.025))  # alpha and beta at that epoch
 Counting = Callable[[str], CompileCounterWithBackend]
 
 
@@ -136,6 +142,69 @@ def test_a_mode_reaches_torch(network: ddnn.DepthDynamicNetwork, monkeypatch: py
     for choice in (True, "reduce-overhead", False):
         TrainingStep(network, Joint(), choice)(*batch(), torch.tensor(0.0), ("resnet8", "resnet20"))
     assert asked == [None, "reduce-overhead"]
+
+
+@pytest.mark.parametrize(
+    "objective", [OBJECTIVE, Joint(loss_weights={"middle": 2.0}), AVERAGED], ids=lambda o: type(o).__name__
+)
+def test_in_a_step_of_subnets_they_learn_as_beside_the_full_net_which_rests(
+    network: ddnn.DepthDynamicNetwork, objective: EKD | Joint
+) -> None:
+    images, labels = batch(dtype=torch.float64)
+    together, apart = deepcopy(network).double(), network.double()
+    *subnets, full = network.names
+    teacher = None if objective.teacher_decay is None else AveragedTeacher(together, 0.9)
+    whole = TrainingStep(together, objective, teacher=teacher)(images, labels, EPOCH, network.names)
+    expected = sum(
+        weight * (whole.parts[f"ce/{name}"] + sum(own * whole.parts.get(f"{part}/{name}", 0.0) for part, own in PARTS))
+        for name, weight in net_weights(network.names, objective.loss_weights).items()
+        if name != full
+    )
+    teachers = (full,) if objective.full_teaches else ()
+    loss = TrainingStep(apart, objective, teacher=teacher)(images, labels, EPOCH, tuple(subnets), teachers)
+    torch.testing.assert_close(loss.total, expected)
+    loss.total.backward()
+    learnt = {id(parameter) for name in subnets for parameter in apart[name].parameters()}
+    for parameter in apart.parameters():
+        assert (parameter.grad is not None) == (id(parameter) in learnt)
+    assert any(parameter.grad is None for parameter in apart.parameters())
+
+
+@pytest.mark.parametrize("recompute", [False, True])
+def test_in_a_step_of_the_full_net_it_learns_from_labels(network: ddnn.DepthDynamicNetwork, recompute: bool) -> None:
+    images, labels = batch()
+    own = network["resnet8"].get_buffer("layer3.0.bn2.running_mean").clone()
+    step = TrainingStep(network, OBJECTIVE, recompute=recompute)
+    loss = step(images, labels, EPOCH.float(), ("resnet20",))
+    torch.testing.assert_close(loss.total, functional.cross_entropy(network(images), labels))
+    assert torch.equal(network["resnet8"].get_buffer("layer3.0.bn2.running_mean"), own)
+    subnets = step(images, labels, EPOCH.float(), network.names[:-1], ("resnet20",))
+    assert subnets.total.requires_grad
+
+
+def test_compiled_steps_in_turn_are_two_programs_that_serve_every_step(counting: Counting) -> None:
+    counter = counting("eager")
+    network = ddnn.build("resnet14", ["resnet8"], num_classes=10).train()
+    step = TrainingStep(network, OBJECTIVE, compile=True, fork_gradients="mean")
+    for number in range(6):
+        lesson = alternating(network.names, number, full_teaches=True)
+        step(*batch(), torch.tensor(number / 2), *lesson).total.backward()
+    assert counter.frame_count == 2
+
+
+@pytest.mark.slow
+def test_compiled_a_step_of_subnets_gives_the_gradients_of_the_plain_one(counting: Counting) -> None:
+    counting("aot_eager")
+    plain = ddnn.build("resnet14", {"resnet8": (1, 1, 1), "middle": (2, 1, 1)}, num_classes=10).double().train()
+    compiled = deepcopy(plain)
+    images, labels = batch(dtype=torch.float64)
+    for net, compile in ((plain, False), (compiled, True)):
+        step = TrainingStep(net, OBJECTIVE, compile, fork_gradients="mean")
+        step(images, labels, EPOCH, net.names[:-1], ("resnet14",)).total.backward()
+    for (name, own), other in zip(compiled.named_parameters(), plain.parameters(), strict=True):
+        assert (own.grad is None) == (other.grad is None), name
+        if own.grad is not None:
+            torch.testing.assert_close(own.grad, other.grad, rtol=1e-8, atol=1e-10)
 
 
 @pytest.mark.slow

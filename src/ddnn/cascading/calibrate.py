@@ -5,21 +5,33 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from ddnn import storage
 from ddnn.cascade_spec import FILE, CalibratedOn, CascadeSpec, Expected
-from ddnn.cascading.calibration import Point, choose, front, thin
+from ddnn.cascading.calibration import SHARES, Point, boosted_front, choose, front, thin
 from ddnn.cascading.costs import Costs
 from ddnn.cascading.engine import Engine
 from ddnn.cascading.held_out import open_images
-from ddnn.cascading.measure import CHOSEN, Outcome, compare, fixed_nets, measure_times, measured, run_on, sample, shares
+from ddnn.cascading.measure import (
+    CHOSEN,
+    WITHOUT_BOOST,
+    Outcome,
+    compare,
+    fixed_nets,
+    measure_times,
+    measured,
+    run_on,
+    sample,
+    shares,
+)
 from ddnn.cascading.plot import accuracy_over_cost
 from ddnn.cascading.report import Report
 from ddnn.cascading.timing import piece_latencies
 from ddnn.cascading.torch_engine import TorchEngine
 from ddnn.cascading.verdict import verdict
-from ddnn.cascading.votes import Votes, gather
+from ddnn.cascading.votes import Sayings, Votes, gather, gather_logits
 from ddnn.config import CascadeConfig
 from ddnn.data import Data
 from ddnn.deployment.manifest import is_export
@@ -70,6 +82,9 @@ class Calibration:
         costs: that the choice went by.
         points: the best cascades of the grid, from cheap to accurate.
         chosen: one of them.
+        said: the nets' logits, where a net may add a share of those before it.
+        without_boost: what would have been chosen without; None where that is what was asked for, or none reaches the
+            target.
     """
 
     held: Votes
@@ -77,6 +92,8 @@ class Calibration:
     costs: Costs
     points: Sequence[Point]
     chosen: Point
+    said: Sayings | None = None
+    without_boost: Point | None = None
 
 
 def calibrate_cascade(run: str | Path, config: CascadeConfig, progress: bool = True) -> tuple[Report, Path]:
@@ -100,7 +117,7 @@ def calibrate_cascade(run: str | Path, config: CascadeConfig, progress: bool = T
     run = Path(run)
     setting = _open(run, config)
     folder = run / "cascade" if config.output is None else Path(config.output)
-    total = 3 if config.unit == "macs" else 4
+    total = 3 + (config.unit == "ms") + bool(config.boost)
     with reserved(folder), _threads(setting.threads), steps(total, progress) as step:
         found = _calibrate(setting, config, step)
         spec = _spec(setting, found)
@@ -175,7 +192,20 @@ def _calibrate(setting: Setting, config: CascadeConfig, step: Step) -> Calibrati
         costs = piece_latencies(engine, images, SHARE_FOR_PIECES * config.seconds)
     points = front(held.only(setting.allowed), costs)
     target = config.target or {"accuracy": max(held.accuracy(name) for name in setting.allowed)}
-    return Calibration(held, target, costs, points, choose(points, target))
+    if not config.boost:
+        return Calibration(held, target, costs, points, choose(points, target))
+    step("trying shares of earlier logits")
+    said = gather_logits(engine.names, engine.logits, batches)
+    tried = SHARES if isinstance(config.boost, str) else (config.boost,)
+    boosted = boosted_front(said, setting.allowed, costs, tried)
+    return Calibration(held, target, costs, boosted, choose(boosted, target), said, _chosen_or_none(points, target))
+
+
+def _chosen_or_none(points: Sequence[Point], target: dict[str, float]) -> Point | None:
+    try:
+        return choose(points, target)
+    except DDNNError:
+        return None
 
 
 def _test(
@@ -184,16 +214,21 @@ def _test(
     engine, batches = setting.engine, setting.data.test(setting.device)
     step("asking the nets about test images")
     test = gather(engine.names, engine.opinions, batches)
+    said = gather_logits(engine.names, engine.logits, batches) if found.said is not None else None
     outcome = run_on(engine, batches, found.chosen)
     step(f"measuring times, for {config.seconds:g} s")
     curve, timed = thin(found.points, config.points), sample(batches, test.images, config.batch_size)
-    times, macs = measure_times(engine, timed, found.chosen, curve, config.seconds), engine.macs()
+    points = {str(place): point for place, point in enumerate(curve)}
+    if found.without_boost is not None:
+        points[WITHOUT_BOOST] = found.without_boost
+    times, macs = measure_times(engine, timed, {CHOSEN: found.chosen} | points, config.seconds), engine.macs()
     nets = fixed_nets(found.held, test, macs, times)
     cascade = measured(found.chosen, outcome, macs, times, CHOSEN)
-    others = [
-        measured(point, Outcome(*test.cascade(point.thresholds, point.last)), macs, times, str(place))
-        for place, point in enumerate(curve)
-    ]
+    others = {
+        name: measured(point, Outcome(*_answers(point, test, said)), macs, times, name)
+        for name, point in points.items()
+    }
+    without = others.pop(WITHOUT_BOOST, None)
     return Report(
         run=str(setting.run),
         engine=engine.title,
@@ -207,14 +242,23 @@ def _test(
         unit=found.costs.unit,
         nets=nets,
         cascade=cascade,
-        curve=tuple(others),
+        curve=tuple(others.values()),
         comparison=compare(outcome, test, nets, cascade, times),
+        without_boost=without,
     )
+
+
+def _answers(point: Point, votes: Votes, said: Sayings | None) -> tuple[np.ndarray, np.ndarray]:
+    """Who would answer which image, and whether rightly."""
+    if point.boost:
+        assert said is not None
+        votes = said.votes(point.names, point.boost)
+    return votes.cascade(point.thresholds, point.last)
 
 
 def _spec(setting: Setting, found: Calibration) -> CascadeSpec:
     chosen = found.chosen
-    who, _ = found.held.cascade(chosen.thresholds, chosen.last)
+    who, _ = _answers(chosen, found.held, found.said)
     return CascadeSpec(
         chosen.thresholds,
         chosen.last,
@@ -222,4 +266,5 @@ def _spec(setting: Setting, found: Calibration) -> CascadeSpec:
         CalibratedOn(setting.title, "validation", found.held.images),
         Expected(chosen.accuracy, chosen.cost, found.costs.unit, shares(who, chosen.names)),
         storage.read_config(network_directory(setting.run))["weights"]["sha256"],
+        chosen.boost,
     )

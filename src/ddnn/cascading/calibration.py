@@ -7,23 +7,28 @@ more, the best on the held-out images would be the best there by chance (docs/ca
 
 Nothing is estimated: how many images reach each net, and how many of those it is right about, is counted for all
 cascades of a choice at once, from sums over a histogram of the nets' confidences.
+
+Where a net adds a share of the logits before it, how sure it is depends on the nets of the choice, so it is found out
+for each choice, with a few shares: more would again be chosen by chance.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
 
 from ddnn.cascade_spec import participants
 from ddnn.cascading.costs import Costs
-from ddnn.cascading.votes import Votes
+from ddnn.cascading.votes import Sayings, Votes
 from ddnn.errors import DDNNError
 from ddnn.reports import percent
 
 MOST_NETS = 5
 MOST_LEVELS = 200
 MOST_CELLS = 2000
+SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
+"""Of the logits before it that a net adds to its own, where that is to be chosen."""
 
 
 @dataclass(frozen=True)
@@ -35,12 +40,14 @@ class Point:
         last: the net that answers what is left.
         accuracy: in [0, 1].
         cost: the mean of an image, in the unit of the costs.
+        boost: share of the logits of the net asked before that each net adds to its own.
     """
 
     thresholds: Mapping[str, float]
     last: str
     accuracy: float
     cost: float
+    boost: float = 0.0
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -57,9 +64,32 @@ def front(votes: Votes, costs: Costs) -> list[Point]:
         votes: what the nets that may take part say of the held-out images.
         costs: of these nets.
     """
-    count = min(MOST_NETS, len(votes.names))
-    choices = [names for size in range(1, count + 1) for names in combinations(votes.names, size)]
-    return _best([point for names in choices for point in _grid(votes, names, costs)])
+    return _best([point for names in _choices(votes.names) for point in _grid(votes, names, costs)])
+
+
+def boosted_front(said: Sayings, allowed: Sequence[str], costs: Costs, shares: Sequence[float]) -> list[Point]:
+    """Like `front`, of cascades whose nets add a share of what was said before them; of equal ones that with the first
+    share.
+
+    Args:
+        said: of the held-out images.
+        allowed: the nets that may take part, shallow to deep.
+        costs: of these nets.
+        shares: to try.
+    """
+    points = [
+        replace(point, boost=share if len(names) > 1 else 0.0)
+        for share in shares
+        for names in _choices(tuple(allowed))
+        for point in _grid(said.votes(names, share), names, costs)
+    ]
+    return _best(points)
+
+
+def _choices(names: Sequence[str]) -> list[tuple[str, ...]]:
+    """Every choice of the nets, of at most `MOST_NETS`."""
+    count = min(MOST_NETS, len(names))
+    return [chosen for size in range(1, count + 1) for chosen in combinations(names, size)]
 
 
 def choose(points: Sequence[Point], target: Mapping[str, float]) -> Point:

@@ -26,11 +26,17 @@ class Engine(ABC):
         """How sure each net is of each image, and what it says."""
 
     @abstractmethod
+    def logits(self, images: Tensor) -> Mapping[str, np.ndarray]:
+        """What each net says of each image, float32 of shape (batch, classes)."""
+
+    @abstractmethod
     def answer(self, name: str, images: Tensor) -> np.ndarray:
         """The class that one net names for each image, int64 of shape (batch,)."""
 
     @abstractmethod
-    def cascade(self, images: Tensor, thresholds: Mapping[str, float], last: str) -> tuple[np.ndarray, np.ndarray]:
+    def cascade(
+        self, images: Tensor, thresholds: Mapping[str, float], last: str, boost: float = 0.0
+    ) -> tuple[np.ndarray, np.ndarray]:
         """A cascade's answers.
 
         Returns:

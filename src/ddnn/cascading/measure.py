@@ -17,7 +17,7 @@ from ddnn.cascading.timing import Call, Timings, time_calls
 from ddnn.cascading.votes import Votes
 from ddnn.evaluation import wilson_interval
 
-CHOSEN = "the chosen cascade"
+CHOSEN, WITHOUT_BOOST = "the chosen cascade", "the same without boost"
 MOST_TIMED, MOST_BYTES = 2000, 2**28
 """Batches that are kept to measure times on, and the memory that they may take."""
 
@@ -38,7 +38,7 @@ def run_on(engine: Engine, batches: Iterable[tuple[Tensor, Tensor]], point: Poin
     """Run a cascade on labelled images."""
     who, right = [], []
     for images, labels in batches:
-        classes, answered_by = engine.cascade(images, point.thresholds, point.last)
+        classes, answered_by = engine.cascade(images, point.thresholds, point.last, point.boost)
         who.append(answered_by)
         right.append(classes == labels.cpu().numpy())
     return Outcome(np.concatenate(who), np.concatenate(right))
@@ -67,14 +67,11 @@ def sample(batches: Iterable[tuple[Tensor, Tensor]], total: int, batch_size: int
     return [batch for batch in together[order].split(size) if len(batch) == size]
 
 
-def measure_times(
-    engine: Engine, batches: Sequence[Tensor], chosen: Point, curve: Sequence[Point], seconds: float
-) -> Timings:
-    """Times of every fixed depth, under its name, of the chosen cascade, under `CHOSEN`, and of the others, under
-    their places in the curve."""
+def measure_times(engine: Engine, batches: Sequence[Tensor], points: Mapping[str, Point], seconds: float) -> Timings:
+    """Times of every fixed depth and of cascades, under their names."""
     calls: dict[str, Call] = {name: partial(engine.answer, name) for name in engine.names}
-    for name, point in [(CHOSEN, chosen), *((str(place), point) for place, point in enumerate(curve))]:
-        calls[name] = partial(engine.cascade, thresholds=point.thresholds, last=point.last)
+    for name, point in points.items():
+        calls[name] = partial(engine.cascade, thresholds=point.thresholds, last=point.last, boost=point.boost)
     return time_calls(calls, batches, seconds, engine.wait)
 
 
@@ -107,6 +104,7 @@ def measured(point: Point, tested: Outcome, macs: Costs, times: Timings, name: s
         times[name].ms,
         times[name].plus_minus,
         answered,
+        point.boost,
     )
 
 

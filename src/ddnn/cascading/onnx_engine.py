@@ -46,13 +46,19 @@ class OnnxEngine(Engine):
             found[name] = (confidence(logits), logits.argmax(axis=1))
         return found
 
+    def logits(self, images: Tensor) -> dict[str, np.ndarray]:
+        """See `Engine.logits`."""
+        return {name: self._runtime(images.numpy(), name) for name in self.names}
+
     def answer(self, name: str, images: Tensor) -> np.ndarray:
         """See `Engine.answer`."""
         return self._runtime(images.numpy(), name).argmax(axis=1)
 
-    def cascade(self, images: Tensor, thresholds: Mapping[str, float], last: str) -> tuple[np.ndarray, np.ndarray]:
+    def cascade(
+        self, images: Tensor, thresholds: Mapping[str, float], last: str, boost: float = 0.0
+    ) -> tuple[np.ndarray, np.ndarray]:
         """See `Engine.cascade`."""
-        answers = self._runtime.cascade(images.numpy(), thresholds, last)
+        answers = self._runtime.cascade(images.numpy(), thresholds, last, boost)
         return answers.logits.argmax(axis=1), answers.answered_by
 
     def macs(self) -> Costs:

@@ -43,6 +43,7 @@ class MeasuredCascade:
         ms: milliseconds of a test image, the mean over many.
         ms_plus_minus: a 95 % interval of it.
         answered: share of the test images that each of its nets answered.
+        boost: share of the logits of the net asked before that each of its nets adds to its own.
     """
 
     thresholds: Mapping[str, float]
@@ -55,6 +56,7 @@ class MeasuredCascade:
     ms: float
     ms_plus_minus: float
     answered: Mapping[str, float]
+    boost: float = 0.0
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -103,6 +105,8 @@ class Report:
         curve: others, from the cheapest to the most accurate on the held-out images.
         comparison: of the chosen one with the best fixed depth.
         verdict: that in words.
+        without_boost: the cascade that would have been chosen without a share of earlier logits, where such shares were
+            tried; None where none reaches the target.
     """
 
     run: str
@@ -120,6 +124,7 @@ class Report:
     curve: tuple[MeasuredCascade, ...]
     comparison: Comparison
     verdict: str = ""
+    without_boost: MeasuredCascade | None = None
 
     def to_json(self) -> dict[str, Any]:
         """As `report.json` has it."""

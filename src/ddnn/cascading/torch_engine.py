@@ -43,14 +43,21 @@ class TorchEngine(Engine):
         }
 
     @torch.inference_mode()
+    def logits(self, images: Tensor) -> dict[str, np.ndarray]:
+        """See `Engine.logits`; all nets run together."""
+        return {name: _numpy(output.logits.float()) for name, output in self._network.forward_all(images).items()}
+
+    @torch.inference_mode()
     def answer(self, name: str, images: Tensor) -> np.ndarray:
         """See `Engine.answer`."""
         return _numpy(self._network(images, name).argmax(dim=1))
 
     @torch.inference_mode()
-    def cascade(self, images: Tensor, thresholds: Mapping[str, float], last: str) -> tuple[np.ndarray, np.ndarray]:
+    def cascade(
+        self, images: Tensor, thresholds: Mapping[str, float], last: str, boost: float = 0.0
+    ) -> tuple[np.ndarray, np.ndarray]:
         """See `Engine.cascade`."""
-        output = self._network.cascade(images, thresholds, last=last)
+        output = self._network.cascade(images, thresholds, last=last, boost=boost)
         return _numpy(output.logits.argmax(dim=1)), _numpy(output.answered_by)
 
     def macs(self) -> Costs:

@@ -1,6 +1,7 @@
 """What each net says of labelled images: how sure it is, and whether it is right.
 
-That is all that calibration needs. What any cascade of these nets would answer follows from it.
+That is all that calibration needs. What any cascade of these nets would answer follows from it; where a net adds a
+share of what was said before it, from their logits.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -10,6 +11,7 @@ import numpy as np
 from torch import Tensor
 
 from ddnn.cascade_spec import participants
+from ddnn.deployment.answers import confidence
 from ddnn.errors import DataError
 
 Opinion = tuple[np.ndarray, np.ndarray]
@@ -56,6 +58,55 @@ class Votes:
         limits = np.array([[thresholds.get(name, 0.0)] for name in asked], dtype=np.float32)
         who = (self.confidences[places] >= limits).argmax(axis=0)  # the first that is sure
         return who, self.right[places][who, np.arange(self.images)]
+
+
+@dataclass(frozen=True)
+class Sayings:
+    """The logits of several nets for the same labelled images.
+
+    Args:
+        names: shallow to deep.
+        logits: float32 of shape (nets, images, classes).
+        labels: int64 of shape (images,).
+    """
+
+    names: tuple[str, ...]
+    logits: np.ndarray
+    labels: np.ndarray
+
+    def votes(self, names: tuple[str, ...], boost: float) -> Votes:
+        """What the nets of a cascade say, asked one after the other, where each adds a share of what was said before it
+        (see `ddnn.cascade`).
+
+        Args:
+            names: of the cascade, shallow to deep.
+            boost: the share.
+        """
+        said = [self.logits[self.names.index(name)] for name in names]
+        for place in range(1, len(said)):
+            said[place] = said[place] + np.float32(boost) * said[place - 1]
+        confidences = np.stack([confidence(logits) for logits in said])
+        return Votes(names, confidences, np.stack([logits.argmax(axis=1) == self.labels for logits in said]))
+
+
+def gather_logits(
+    names: tuple[str, ...],
+    logits: Callable[[Tensor], Mapping[str, np.ndarray]],
+    batches: Iterable[tuple[Tensor, Tensor]],
+) -> Sayings:
+    """Keep what all nets say of labelled images: four bytes for each net, image and class.
+
+    Args:
+        names: the nets, shallow to deep.
+        logits: asks them about a batch.
+        batches: (images, labels), some.
+    """
+    said, labels = [], []
+    for images, wanted in batches:
+        found = logits(images)
+        said.append(np.stack([found[name] for name in names]))
+        labels.append(wanted.cpu().numpy())
+    return Sayings(names, np.concatenate(said, axis=1), np.concatenate(labels))
 
 
 def gather(

@@ -41,12 +41,19 @@ def _show(report: "Report") -> None:
         ["net", "accuracy, %", "MACs, M", "ms an image", "answered by"],
         [_cells(name, net, "all") for name, net in report.nets.items()]
         + [_cells(_title(cascade), cascade, _shares(cascade)) for cascade in report.curve]
-        + [_cells("the chosen cascade", report.cascade, _shares(report.cascade))],
+        + [_cells(title, cascade, _shares(cascade)) for title, cascade in _chosen(report)],
     )
     wanted = f"{percent(value)} % accuracy" if what == "accuracy" else f"at most {value:g} {what} an image"
     print(f"thresholds were chosen on {on.images} held-out images, the chosen cascade for {wanted} there:")
     print(f"  {_thresholds(report.cascade)}")
     print(report.verdict)
+
+
+def _chosen(report: "Report") -> "list[tuple[str, MeasuredCascade]]":
+    """The chosen cascade, after what would have been chosen without a share of earlier logits."""
+    without = report.without_boost
+    before = [] if without is None else [("the best without boost", without)]
+    return [*before, ("the chosen cascade", report.cascade)]
 
 
 def _cells(name: str, net: "FixedNet | MeasuredCascade", answered: str) -> list[str]:
@@ -65,4 +72,5 @@ def _shares(cascade: "MeasuredCascade") -> str:
 
 def _thresholds(cascade: "MeasuredCascade") -> str:
     asked = [f"{name} answers where it is at least {limit:.4f} sure" for name, limit in cascade.thresholds.items()]
-    return ", ".join([*asked, f"{cascade.last} the rest" if asked else f"{cascade.last} answers all"])
+    sentence = ", ".join([*asked, f"{cascade.last} the rest" if asked else f"{cascade.last} answers all"])
+    return f"{sentence}; each adds {cascade.boost:g} of the logits before it" if cascade.boost else sentence

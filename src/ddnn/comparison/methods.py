@@ -86,15 +86,21 @@ def plan(config: CompareConfig, names: Sequence[str], epochs: Epochs) -> list[Ta
     return list(dict.fromkeys(tasks))
 
 
+_FOR_OBJECTIVES: dict[str, Any] = {
+    name: getattr(TrainConfig(), name) for name in ("subnets_per_step", "loss_weights", "alternate")
+}
+"""Keys of several nets that go with joint and ekd alone, as they are where nobody says anything."""
+
+
 def config_of(task: Task, config: CompareConfig) -> TrainConfig:
     """The configuration of one run."""
     method = Method.parse(task.method)
     shared = replace(method.applied(config.train), seed=task.seed, epochs=task.epochs)
     if task.net is not None:
-        of_several = dict.fromkeys(("subnets_per_step", "loss_weights", "private_norms", "weights"))
-        return replace(shared, objective="joint", full=task.net, subnets=[], **of_several)
+        alone = {**_FOR_OBJECTIVES, "private_norms": None, "weights": None}
+        return replace(shared, objective="joint", full=task.net, subnets=[], **alone)
     if method.base not in ("joint", "ekd"):
-        shared = replace(shared, subnets_per_step=None, loss_weights=None)
+        shared = replace(shared, **_FOR_OBJECTIVES)
     objective: Any = method.base
     return replace(shared, objective=objective)
 

@@ -20,6 +20,9 @@ class CascadeConfig:
             from the measured times of its pieces.
         cost: what the cheapest cascade is the cheapest in, where an accuracy is to be reached: macs, or ms, estimated
             likewise.
+        boost: share, in [0, 1], of the logits of the net asked before it that a net adds to its own (boosted dynamic
+            networks, `ddnn.cascade`); or fit, which chooses it on the held-out images together with the thresholds.
+            The report then shows the best cascade without it, too.
         nets: those that may take part, as a list or with commas between them; None means all.
         data: whose held-out images to calibrate on, and whose test images to evaluate on: digits, cifar10, cifar100,
             folder:PATH, parquet:PATH or shards:PATH; None means what the run was trained on.
@@ -41,6 +44,7 @@ class CascadeConfig:
     macs: float | None = None
     latency_ms: float | None = None
     cost: Literal["macs", "ms"] = "macs"
+    boost: float | Literal["fit"] = 0.0
     nets: list[str] | str | None = None
     data: str | None = None
     data_root: str = "data"
@@ -68,6 +72,10 @@ class CascadeConfig:
         check(
             self.cost == "macs" or self.macs is None,
             "macs is a limit in multiply-accumulates, and cost asks for ms; leave one of the two out",
+        )
+        check(
+            isinstance(self.boost, str) or 0 <= self.boost <= 1,
+            f"boost must be a share in [0, 1], or fit, not {self.boost}",
         )
         if self.nets is not None:
             check_distinct("nets", listed(self.nets), "give one or more, such as resnet8,resnet20")

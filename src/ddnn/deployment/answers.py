@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-from ddnn.cascade_spec import participants
+from ddnn.cascade_spec import check_boost, participants
 from ddnn.deployment.manifest import INPUT, Manifest
 from ddnn.deployment.sessions import Sessions
 from ddnn.errors import DDNNError
@@ -18,7 +18,7 @@ class Answers(NamedTuple):
     """What a cascade gives for a batch.
 
     Args:
-        logits: of the net that answered, float32 of shape (batch, classes).
+        logits: of the net that answered, float32 of shape (batch, classes), with its share of those before it.
         answered_by: which net that is, int64 of shape (batch,), as a place in `names`.
         names: the nets that were asked, shallow to deep.
     """
@@ -34,21 +34,26 @@ def cascade(
     images: np.ndarray,
     thresholds: Mapping[str, float] | None = None,
     last: str | None = None,
+    boost: float | None = None,
 ) -> Answers:
     """Ask the nets one after the other, each for the images that are left; see `Runtime.cascade`."""
     import numpy as np
 
-    limits, last = _limits(manifest, thresholds, last)
+    limits, last, share = _limits(manifest, thresholds, last)
+    share = np.float32(share if boost is None else check_boost(boost))
     names = participants(manifest.names, limits, last)
     run = (_Pieces if manifest.pieces else _Whole)(manifest, sessions, images)
     logits = np.empty((len(images), manifest.num_classes), dtype=np.float32)
     answered_by = np.empty(len(images), dtype=np.int64)
     left = np.arange(len(images))
+    before: np.ndarray | None = None  # what was said of the images that are left
     for place, name in enumerate(names):
         answer = run.logits(name)
+        if share and before is not None:
+            answer = answer + share * before
         sure = np.ones(len(left), dtype=bool) if place == len(names) - 1 else confidence(answer) >= limits[name]
         logits[left[sure]], answered_by[left[sure]] = answer[sure], place
-        left = left[~sure]
+        left, before = left[~sure], answer[~sure]
         if not len(left):
             break
         run.keep(~sure)
@@ -64,15 +69,15 @@ def confidence(logits: np.ndarray) -> np.ndarray:
 
 def _limits(
     manifest: Manifest, thresholds: Mapping[str, float] | None, last: str | None
-) -> tuple[Mapping[str, float], str | None]:
-    """What was given, else what was calibrated."""
+) -> tuple[Mapping[str, float], str | None, float]:
+    """What was given, else what was calibrated, with the share that it was calibrated with."""
     if thresholds is not None or last is not None:
-        return thresholds or {}, last
+        return thresholds or {}, last, 0.0
     if manifest.cascade is None:
         raise DDNNError(
             "this export has no calibrated cascade; give thresholds, or run `ddnn cascade RUN` and export again"
         )
-    return manifest.cascade.thresholds, manifest.cascade.last
+    return manifest.cascade.thresholds, manifest.cascade.last, manifest.cascade.boost
 
 
 class _Whole:

@@ -123,7 +123,13 @@ class Runtime:
             raise DDNNError("there is no image to read; give at least one file")
         return np.stack([read_image(path, self.manifest.data) for path in paths])
 
-    def cascade(self, images: Any, thresholds: Mapping[str, float] | None = None, last: str | None = None) -> Answers:
+    def cascade(
+        self,
+        images: Any,
+        thresholds: Mapping[str, float] | None = None,
+        last: str | None = None,
+        boost: float | None = None,
+    ) -> Answers:
         """Let the shallow nets answer where they are sure, and deeper ones the rest.
 
         What the nets have in common is computed once, as `DepthDynamicNetwork.cascade` does, if the export has the
@@ -134,11 +140,13 @@ class Runtime:
             thresholds: for each net that is asked before the last, the confidence (largest softmax probability) from
                 which its answer is taken. With neither thresholds nor `last`, those that were calibrated for the run.
             last: the net that answers what is left; None means the full net.
+            boost: share, in [0, 1], of the logits of the net asked before that is added to a net's own. None means
+                that of the calibrated cascade where its thresholds are taken, and 0 with others.
 
         Raises:
             DDNNError: if there are no thresholds, or they fit no nets, or the images do not fit.
         """
-        return cascade(self.manifest, self._sessions, self._checked(images), thresholds, last)
+        return cascade(self.manifest, self._sessions, self._checked(images), thresholds, last, boost)
 
     def latency(self, batch: int = 1) -> dict[str, float]:
         """Milliseconds of one call of each net on this machine, the median of many calls in turn.

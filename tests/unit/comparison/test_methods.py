@@ -35,10 +35,11 @@ def test_pruned_brings_the_full_net_that_it_cuts() -> None:
 @pytest.mark.parametrize("method", METHODS)
 def test_runs_differ_in_nothing_but_the_method(method: str) -> None:
     train = TrainConfig(
-        epochs=20, lr=0.07, batch_size=32, clip=1.0, label_smoothing=0.1, subnets_per_step=1, private_norms=True
-    )
+        epochs=20, lr=0.07, batch_size=32, clip=1.0, label_smoothing=0.1, subnets_per_step=1, private_norms=True,
+        alternate=True, zero_init=True,
+    )  # fmt: skip
     config = CompareConfig(methods=method, seeds="5", finetune=0.25, train=train)
-    allowed = {"seed", "objective", "full", "subnets", "subnets_per_step", "private_norms"}
+    allowed = {"seed", "objective", "full", "subnets", "subnets_per_step", "private_norms", "alternate"}
     allowed |= {"epochs"} if method == "pruned" else set()
     for task in planned(config):
         own = config_of(task, config)

@@ -1,6 +1,7 @@
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,10 @@ import pytest
 import torch
 
 import ddnn
+from ddnn.cascade_spec import CalibratedOn, CascadeSpec, Expected
 from ddnn.deployment import Runtime
+from ddnn.deployment.answers import cascade
+from ddnn.deployment.manifest import MANIFEST, Manifest
 from ddnn.errors import DDNNError
 from tests.exports import NAMES, SPEC
 
@@ -91,6 +95,7 @@ def test_wrong_images_are_refused(runtime: Runtime, images: object, message: str
         (lambda runtime: runtime.latency(batch=0), "batch must be at least 1, not 0"),
         (lambda runtime: runtime.cascade(IMAGES), "has no calibrated cascade"),
         (lambda runtime: runtime.cascade(IMAGES, {"resnet8": 1.5}), "must be a probability in"),
+        (lambda runtime: runtime.cascade(IMAGES, {"resnet8": 0.5}, boost=2), "boost must be a share in"),
         (lambda runtime: runtime.cascade(IMAGES, {"resnet20": 0.5}), "resnet20 cannot have a threshold"),
         (lambda runtime: runtime.read(), "there is no image to read"),
         (lambda runtime: runtime.read("nowhere.png"), "Cannot read nowhere.png"),
@@ -120,17 +125,33 @@ def test_latency_is_measured_once_for_each_batch_size(runtime: Runtime, monkeypa
     assert runtime.latency(batch=2) != first
 
 
+@pytest.mark.parametrize("boost", [0, 0.5])
 @pytest.mark.parametrize("asked", [("resnet8",), ("resnet8", "resnet14"), ("resnet14",)], ids="-".join)
 def test_a_cascade_gives_what_the_networks_own_does(
-    runtime: Runtime, network: ddnn.DepthDynamicNetwork, asked: tuple[str, ...]
+    runtime: Runtime, network: ddnn.DepthDynamicNetwork, asked: tuple[str, ...], boost: float
 ) -> None:
     images = torch.randn(40, 3, 32, 32, generator=torch.Generator().manual_seed(2))
     with torch.no_grad():
-        sure = {name: network(images, name).softmax(dim=1).amax(dim=1) for name in asked}
-        thresholds = {name: float(values.median()) + 1e-4 for name, values in sure.items()}
-        expected = network.cascade(images, thresholds)
-    answers = runtime.cascade(images.numpy(), thresholds)
+        thresholds, said = {}, torch.zeros(1)
+        for name in asked:
+            said = network(images, name) + boost * said
+            thresholds[name] = float(said.softmax(dim=1).amax(dim=1).median()) + 1e-4
+        expected = network.cascade(images, thresholds, boost=boost)
+    answers = runtime.cascade(images.numpy(), thresholds, boost=boost)
     assert answers.names == expected.names == (*asked, "resnet20")
     assert np.array_equal(answers.answered_by, expected.answered_by.numpy())
     assert len(set(answers.answered_by)) == len(answers.names), "each net must answer some of the images"
     np.testing.assert_allclose(answers.logits, expected.logits.numpy(), rtol=0, atol=1e-4)
+
+
+def test_an_export_carries_the_share_of_its_calibrated_cascade(runtime: Runtime, tmp_path: Path) -> None:
+    images, thresholds = np.random.default_rng(0).normal(size=(16, 3, 32, 32)).astype(np.float32), {"resnet8": 0.6}
+    found = Expected(0.5, 1.0, "macs", {"resnet8": 0.5, "resnet20": 0.5})
+    spec = CascadeSpec(thresholds, "resnet20", {"accuracy": 0.5}, CalibratedOn("x", "validation", 9), found, boost=0.75)
+    (tmp_path / MANIFEST).write_text(replace(runtime.manifest, cascade=spec).to_json())
+    manifest = Manifest._parse(tmp_path / MANIFEST)
+    assert manifest.cascade == spec
+    calibrated = cascade(manifest, runtime._sessions, images)
+    given = {share: runtime.cascade(images, thresholds, boost=share) for share in (0.75, None)}
+    assert np.array_equal(calibrated.logits, given[0.75].logits)
+    assert not np.array_equal(calibrated.logits, given[None].logits), "other thresholds have no share"
