@@ -92,7 +92,7 @@ def _device(config: TrainConfig, processes: Processes) -> torch.device:
 def _refuse_what_cannot_be(setup: Setup) -> None:
     """Raise a DDNNError for what only the network and the data can tell, before anything is written."""
     config, network, data, processes = setup.config, setup.network, setup.data, setup.processes
-    for name in config.loss_weights or {}:
+    for name in config.named_weights:
         if name not in network:
             raise DDNNError(f"loss_weights names {name!r}, which is no net here; {near(name, network.names)}")
     for size in sorted({data.size, *((side, side) for side in (config.augment.sizes or {}).values())}):
@@ -126,7 +126,7 @@ def _bytes_needed(setup: Setup) -> int:
     config, tensors = setup.config, setup.network.tensors().values()
     network = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
     copies = 1 + (2 if config.optimizer == "adamw" else config.momentum > 0)
-    copies += (config.ema is not None) + (setup.objective.teacher_decay is not None)
+    copies += (config.ema is not None) + setup.objective.learns_from_average(setup.network.names)
     copies *= 1 if setup.partner is None else 2
     return network * (copies * (config.keep_checkpoints + 1) + 1)
 

@@ -70,7 +70,7 @@ class TrainingStep:
 
     def _program(self, names: tuple[str, ...]) -> Program:
         network, objective, recompute = self._network, self._objective, self._recompute
-        partner, teacher = self._partner, self._teacher
+        partner, teacher = self._partner, self._teacher if self._objective.learns_from_average(names) else None
 
         def program(images: Tensor, labels: Tensor, epoch: Tensor) -> Loss:
             outputs = network.forward_all(images, names, recompute=recompute)

@@ -69,17 +69,20 @@ def needed_by(task: Task, names: Sequence[str]) -> Task | None:
     return Task("alone", task.seed, names[-1]) if task.method == "pruned" else None
 
 
+_AT_ONCE: dict[str, Any] = {"subnets_from": 0.0, "subnets_ramp": 0.0}  # from the first step, with their whole weight
+
+
 def config_of(task: Task, config: CompareConfig) -> TrainConfig:
     """The configuration of one run."""
     shared = replace(config.train, seed=task.seed)
     if task.net is not None:
         of_several = dict.fromkeys(("subnets_per_step", "loss_weights", "private_norms", "weights"))
-        shared = replace(shared, objective="joint", full=task.net, subnets=[], **of_several)
+        shared = replace(shared, objective="joint", full=task.net, subnets=[], **of_several, **_AT_ONCE)
         if task.method == "pruned":
             shared = replace(shared, epochs=max(1, round(config.finetune * shared.epochs)))
         return shared
     if task.method not in ("joint", "ekd"):
-        shared = replace(shared, subnets_per_step=None, loss_weights=None)
+        shared = replace(shared, subnets_per_step=None, loss_weights=None, **_AT_ONCE)
     objective: Any = task.method
     return replace(shared, objective=objective)
 
