@@ -52,7 +52,7 @@ def adaptive_divergence(
         D_α(p ‖ q) = (Σ_k q_k (p_k / q_k)^α - 1) / (α (α - 1)),  so in the limit D₁ = KL(p ‖ q),
         and with the ratio clipped D₋₁ = ½ (Σ_k q_k min(q_k / p_k, c) - 1)
 
-    D₁ grows where the student is unsure and the teacher is not, D₋₁ where it sees classes that the teacher rules out.
+    D₁ grows where the student misses what the teacher sees, D₋₁ where it sees what the teacher rules out.
     The ratio, clipped at c, is a weight: the gradient of D₋₁ is Σ_k q_k min(q_k / p_k, c) ∇log q_k, so that a clipped
     class keeps the weight c. (Wang et al., arXiv 2102.07954, and its code, facebookresearch/AlphaNet, `loss_ops.py`,
     which clips D₋₁ alone, too.) Near p both are χ²/2, so that it has the size of `posterior_divergence`.

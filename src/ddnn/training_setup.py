@@ -20,6 +20,7 @@ from ddnn.network import DepthDynamicNetwork
 from ddnn.objectives import Objective, make_objective
 from ddnn.processes import Processes
 from ddnn.run_directory import RunDirectory
+from ddnn.subnet_draw import is_full_alone
 
 _PARTNER_STREAM = 3  # sets the seed of a partner's initial weights apart from all others
 
@@ -100,11 +101,22 @@ def _refuse_what_cannot_be(setup: Setup) -> None:
     if config.activation_checkpointing:
         network.check_recompute()
     setup.directory.check_room(_bytes_needed(setup))
-    data.training(torch.device("cpu"), shard=processes.shard, parts=config.accumulate)
+    batches = data.training(torch.device("cpu"), shard=processes.shard, parts=config.accumulate)
+    _refuse_no_step_for_subnets(config, len(batches) // config.accumulate)
     data.test(torch.device("cpu"))
     held = data.validation(torch.device("cpu"), shard=processes.shard)
     if held is not None and len(held) == 0:
         raise DDNNError(f"there are fewer validation images than processes, {processes.count}; give --validation 0")
+
+
+def _refuse_no_step_for_subnets(config: TrainConfig, steps: int) -> None:
+    """Raise a DDNNError if a run of so many steps an epoch is over before the sub-nets begin."""
+    steps = max(1, steps if config.limit is None else min(steps, config.limit))
+    if is_full_alone(config.epochs - 1 / steps, config.epochs, config.subnets_from):
+        raise DDNNError(
+            f"subnets_from {config.subnets_from} leaves sub-nets none of the {steps * config.epochs} steps; give a "
+            "smaller share, or train for longer"
+        )
 
 
 @torch.no_grad()

@@ -30,8 +30,8 @@ class EKDConfig:
         decay: of that average: the share of it that a step keeps.
         memory: of that average, in epochs, in place of decay: 0.13 with 390 steps an epoch is a decay of 0.98. The
             decay is at least 0.8.
-        divergence: kl, or alpha, the larger of two that also punishes what the teacher rules out (AlphaNet, arXiv
-            2102.07954).
+        divergence: kl; or alpha, for each image the larger of that and one that punishes what the teacher rules out
+            (AlphaNet, arXiv 2102.07954).
         clip_ratio: of the divergence alpha: the largest ratio of posteriors that counts.
         attention: sum is the map of the paper's authors, square that of Zagoruyko and Komodakis (arXiv 1612.03928).
         attention_stages: compare the last so many stages; None means all.
