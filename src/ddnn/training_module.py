@@ -185,9 +185,7 @@ class DepthDynamicTraining(LightningModule):
         trained = self.current_epoch + step * self.config.accumulate / int(self.trainer.num_training_batches)
         self._full_alone = is_full_alone(trained, self.config.epochs, self.config.subnets_from)
         count, seed = self.config.subnets_per_step, self.config.seed
-        names = draw_nets(
-            self.network.names, count, seed, self.current_epoch, step, self._draw, full_alone=self._full_alone
-        )
+        names = draw_nets(self.network.names, count, seed, self.current_epoch, step, self._draw, self._full_alone)
         epoch = torch.full((), trained, device=self.device)
         loss = self._step(images, labels, epoch, names)
         self._add({"loss": loss.total.detach(), **loss.parts})
