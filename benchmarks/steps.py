@@ -115,8 +115,9 @@ def ekd(problem: Problem, setting: Setting, *, recompute: bool = False, averaged
     """
     objective = EKD(TrainConfig().ekd) if averaged else EKD()
     network = setting.place(problem.network().train())
-    decay = objective.teacher_decay
-    teacher = None if decay is None else AveragedTeacher(network, decay)
+    teacher = (
+        AveragedTeacher(network, TrainConfig().ekd.decay) if objective.learns_from_average(network.names) else None
+    )
     step = TrainingStep(network, objective, compile=setting.compile, recompute=recompute, teacher=teacher)
 
     def loss(images: Tensor, labels: Tensor) -> Tensor:

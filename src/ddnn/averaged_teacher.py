@@ -23,10 +23,11 @@ class AveragedTeacher(nn.Module):
 
     Args:
         network: whose full net is averaged; the average starts as a copy.
-        decay: share of the old average that a step keeps; less at the beginning, see `warm_decay`.
+        decay: share of the old average that a step keeps; less at the beginning, see `warm_decay`. It may be set later,
+            before the first update: how long an epoch is, is known when the training starts.
     """
 
-    def __init__(self, network: DepthDynamicNetwork, decay: float) -> None:
+    def __init__(self, network: DepthDynamicNetwork, decay: float = 0.0) -> None:
         super().__init__()
         self.average = deepcopy(network[network.full]).requires_grad_(False)
         self.decay = decay

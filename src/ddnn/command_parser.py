@@ -42,7 +42,7 @@ class CommandParser(ArgumentParser):
             return f"unknown command {command[1]!r}; {near(command[1], self.of_commands)}"
         if option := re.search(r"unrecognized arguments: --([\w.]+)|does not accept option '([\w.]+)'", text):
             return self._unknown_option(option[1] or option[2])
-        if value := re.search(r"Parser key \"([\w.]+)\": .*?(?:Got value|Given value): (.*)", text):
+        if value := re.search(r"Parser key \"([\w.]+)\": .*(?:Got value|Given value): (.*)", text):
             for action in self._all_actions():
                 if action.dest == value[1] and (hint := getattr(action, "_typehint", None)) is not None:
                     return f"--{value[1]} must be {described(hint)}, not {value[2]}"

@@ -1,8 +1,10 @@
 """How far a sub-net is from the full net: the divergence of their class posteriors, and of where they look.
 
-Pure functions of tensors. None of them detaches: who teaches whom is the objective's business.
+Pure functions of tensors. Who teaches whom, and so what is detached, is the objective's business; `adaptive_divergence`
+alone, whose gradient is not its derivative, is for a teacher that learns nothing.
 """
 
+import math
 from collections.abc import Callable, Sequence
 
 import torch
@@ -35,6 +37,44 @@ def posterior_divergence(
         log_target=True,
     )
     return temperature**2 * divergence
+
+
+def adaptive_divergence(
+    student: Float[Tensor, "batch classes"],
+    teacher: Float[Tensor, "batch classes"],
+    temperature: float = 1.0,
+    clip_ratio: float = 5.0,
+) -> Float[Tensor, ""]:
+    """T² · max(D₁, D₋₁) for each sample, the mean over the batch; the adaptive α-divergence of AlphaNet.
+
+    With p the teacher's posterior and q the student's, both at T:
+
+        D_α(p ‖ q) = (Σ_k q_k (p_k / q_k)^α - 1) / (α (α - 1)),  so in the limit D₁ = KL(p ‖ q),
+        and with the ratio clipped D₋₁ = ½ (Σ_k q_k min(q_k / p_k, c) - 1)
+
+    D₁ grows where the student misses what the teacher sees, D₋₁ where it sees what the teacher rules out.
+    The ratio, clipped at c, is a weight: the gradient of D₋₁ is Σ_k q_k min(q_k / p_k, c) ∇log q_k, so that a clipped
+    class keeps the weight c. (Wang et al., arXiv 2102.07954, and its code, facebookresearch/AlphaNet, `loss_ops.py`,
+    which clips D₋₁ alone, too.) Near p both are χ²/2, so that it has the size of `posterior_divergence`.
+
+    Args:
+        student: logits, (batch, classes).
+        teacher: logits, (batch, classes); no gradient reaches them.
+        temperature: T; larger is softer.
+        clip_ratio: c, above 1.
+
+    Example:
+        >>> import torch
+        >>> round(adaptive_divergence(torch.zeros(1, 2), torch.tensor([[3.0, -3.0]])).item(), 2)
+        0.88
+    """
+    log_q = functional.log_softmax(student / temperature, dim=1)
+    log_p = functional.log_softmax(teacher.detach() / temperature, dim=1)
+    right = (log_p.exp() * (log_p - log_q)).sum(dim=1)
+    weight = (log_q + (log_q - log_p).clamp(max=math.log(clip_ratio))).exp().detach()
+    left = (weight.sum(dim=1) - 1) / 2
+    slope = (weight * log_q).sum(dim=1)  # has the gradient of D₋₁, and another value
+    return temperature**2 * torch.where(left > right, left + slope - slope.detach(), right).mean()
 
 
 def attention_map(feature: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch height width"]:

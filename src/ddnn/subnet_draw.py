@@ -20,7 +20,13 @@ _DRAW_STREAM = 2  # sets the seeds of the draws apart from those of the order an
 
 
 def draw_nets(
-    names: tuple[str, ...], count: int | None, seed: int, epoch: int, step: int, rule: Draw = "full_and_others"
+    names: tuple[str, ...],
+    count: int | None,
+    seed: int,
+    epoch: int,
+    step: int,
+    rule: Draw = "full_and_others",
+    full_alone: bool = False,
 ) -> tuple[str, ...]:
     """The nets that a step trains, sub-nets drawn uniformly without replacement.
 
@@ -34,6 +40,7 @@ def draw_nets(
         step: of that epoch, counted from 0.
         rule: full_and_others draws the full net and sub-nets; sandwich the full net, the smallest and at most two of
             the others (Yu and Huang, arXiv 1903.05134); extremes is the full net and the smallest; one is any one net.
+        full_alone: no sub-nets yet, see `is_full_alone`.
 
     Returns:
         Names in the order of `names`, so that the deepest is the last.
@@ -44,6 +51,8 @@ def draw_nets(
         >>> sorted(set(draws))
         [('resnet14', 'resnet20'), ('resnet8', 'resnet20')]
     """
+    if full_alone:
+        return names[-1:]
     always, others, wanted = _rule(rule, names, count)
     if wanted == len(others):
         return tuple(name for name in names if name in always or name in others)
@@ -86,15 +95,29 @@ def alternating(drawn: tuple[str, ...], step: int, full_teaches: bool) -> Lesson
     return Lesson(tuple(subnets), (full,) if full_teaches else ())
 
 
+def is_full_alone(epoch: float, epochs: int, subnets_from: float) -> bool:
+    """Whether a step trains the full net alone, as all do before that share of the epochs (Scala, once-for-all).
+
+    Args:
+        epoch: epochs trained so far, with the fraction of this one.
+        epochs: of the run.
+        subnets_from: share of the epochs, in [0, 1).
+
+    >>> [is_full_alone(epoch, 30, 0.1) for epoch in (0.0, 2.9, 3.0)]  # 0.1 * 30 is above 3 in some roundings
+    [True, True, False]
+    """
+    return epoch / epochs < subnets_from
+
+
 def never_drawn(names: tuple[str, ...], rule: Draw) -> tuple[str, ...]:
     """The nets that no step trains: between the extremes, those in the middle."""
     return names[1:-1] if rule == "extremes" else ()
 
 
-def draws_all(names: tuple[str, ...], count: int | None, rule: Draw) -> bool:
+def draws_all(names: tuple[str, ...], count: int | None, rule: Draw, subnets_from: float = 0.0) -> bool:
     """Whether each step trains the same nets, and thus the same parameters."""
     _, others, wanted = _rule(rule, names, count)
-    return wanted == len(others)
+    return wanted == len(others) and not (subnets_from and len(names) > 1)
 
 
 def _rule(rule: Draw, names: tuple[str, ...], count: int | None) -> tuple[tuple[str, ...], tuple[str, ...], int]:

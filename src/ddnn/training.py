@@ -268,6 +268,8 @@ def _strategy(setup: Setup) -> Strategy | str:
     return DDPStrategy(
         broadcast_buffers=False,  # running statistics are averaged instead, see `average_statistics`
         find_unused_parameters=setup.config.alternate
-        or not draws_all(setup.network.names, setup.config.subnets_per_step, setup.objective.draw),
+        or not draws_all(
+            setup.network.names, setup.config.subnets_per_step, setup.objective.draw, setup.config.subnets_from
+        ),
         gradient_as_bucket_view=True,
     )

@@ -28,7 +28,7 @@ from ddnn.optimization import make_optimizer, schedule
 from ddnn.processes import any_process, average, total
 from ddnn.progress import EpochObserver
 from ddnn.sharded import shard, shard_model
-from ddnn.subnet_draw import Lesson, alternating, draw_nets, never_drawn
+from ddnn.subnet_draw import Lesson, alternating, draw_nets, is_full_alone, never_drawn
 from ddnn.training_step import TrainingStep
 from ddnn.weight_average import WeightAverage
 
@@ -76,8 +76,8 @@ class DepthDynamicTraining(LightningModule):
             {f"net_{name}": MulticlassAccuracy(network.num_classes, average="micro") for name in self.trained}
         )
         self._draw: Draw = objective.draw
-        decay = objective.teacher_decay
-        self.teacher = None if decay is None else AveragedTeacher(network, decay)
+        self._objective = objective
+        self.teacher = AveragedTeacher(network) if objective.learns_from_average(network.names) else None
         self.average = None if config.ema is None else WeightAverage(network, config.ema)
         self._step = TrainingStep(
             network,
@@ -93,6 +93,8 @@ class DepthDynamicTraining(LightningModule):
         self._steps_with: Counter[str] = Counter()
         self._batches: Any = None
         self._last_images: Tensor | None = None
+        self._full_alone = False
+        self._steps_alone = 0
         self._began = 0.0
         self._unfinished: EpochState | None = None
         self._divided = False
@@ -131,8 +133,12 @@ class DepthDynamicTraining(LightningModule):
         """See `ddnn.optimization`."""
         networks = [self.network] if self.partner is None else [self.network, self.partner]
         optimizer = make_optimizer(nn.ModuleList(networks), self.config)
-        steps = max(1, int(self.trainer.estimated_stepping_batches) // self.config.epochs)
-        return [optimizer], [{"scheduler": LambdaLR(optimizer, schedule(self.config, steps)), "interval": "step"}]
+        scheduler = LambdaLR(optimizer, schedule(self.config, self._steps_per_epoch))
+        return [optimizer], [{"scheduler": scheduler, "interval": "step"}]
+
+    @property
+    def _steps_per_epoch(self) -> int:
+        return max(1, int(self.trainer.estimated_stepping_batches) // self.config.epochs)
 
     @property
     def result(self) -> DepthDynamicNetwork:
@@ -140,7 +146,10 @@ class DepthDynamicTraining(LightningModule):
         return self.network if self.average is None else self.average.network
 
     def on_train_start(self) -> None:
-        """Go on in the middle of an epoch, if the run was saved there."""
+        """Set what depends on how long an epoch is, and go on in the middle of one, if the run was saved there."""
+        if self.teacher is not None:
+            self.teacher.decay = self._objective.teacher_decay(self._steps_per_epoch)
+        self._steps_alone = round(self.config.subnets_from * self.config.epochs * self._steps_per_epoch)
         unfinished, self._unfinished = self._unfinished, None
         if unfinished is None:
             return
@@ -180,13 +189,14 @@ class DepthDynamicTraining(LightningModule):
         step, part = divmod(batch_index, self.config.accumulate)
         if part == 0:
             self._update_averages()
+        trained = self.current_epoch + step * self.config.accumulate / int(self.trainer.num_training_batches)
+        self._full_alone = is_full_alone(trained, self.config.epochs, self.config.subnets_from)
         count, seed = self.config.subnets_per_step, self.config.seed
-        names = draw_nets(self.network.names, count, seed, self.current_epoch, step, self._draw)
+        names = draw_nets(self.network.names, count, seed, self.current_epoch, step, self._draw, self._full_alone)
         learners, teachers = (
             alternating(names, self.global_step, self._full_teaches) if self.config.alternate else Lesson(names)
         )
-        done = step * self.config.accumulate / int(self.trainer.num_training_batches)
-        epoch = torch.full((), self.current_epoch + done, device=self.device)
+        epoch = torch.full((), trained, device=self.device)
         loss = self._step(images, labels, epoch, learners, teachers)
         self._add({"loss": loss.total.detach(), **loss.parts})
         if (batch_index + 1) % FINITE_CHECK_STEPS == 0:
@@ -211,7 +221,7 @@ class DepthDynamicTraining(LightningModule):
         if self.teacher is not None:
             self.teacher.update(self.network, self.global_step)
         if self.average is not None:
-            self.average.update(self.network, self.global_step)
+            self.average.update(self.network, self.global_step, self._steps_alone)
 
     def average_statistics(self) -> None:
         """Set running statistics to their means over all processes, each of which has seen other images. They are
@@ -226,7 +236,7 @@ class DepthDynamicTraining(LightningModule):
         """After the last step of an epoch: all processes the same statistics, and the running average whole."""
         self.average_statistics()
         if self.average is not None:
-            self.average.update(self.network, self.global_step)
+            self.average.update(self.network, self.global_step, self._steps_alone)
 
     def on_train_epoch_end(self) -> None:
         """Log the epoch's means; runs after validation and before the checkpoint is written."""
@@ -273,10 +283,13 @@ class DepthDynamicTraining(LightningModule):
 
     @torch.no_grad()
     def _check_network(self) -> None:
-        """Look at what the last update of an epoch has made, which no loss has seen yet."""
+        """Look at what the last update of an epoch has made, which no loss has seen yet. A sub-net that has not begun
+        has no statistics, and its logits may be anything."""
         assert self._last_images is not None
         with in_mode(self.network, training=False):
-            outputs = self.network.forward_all(self._last_images, self.trained)
+            outputs = self.network.forward_all(
+                self._last_images, self.trained[-1:] if self._full_alone else self.trained
+            )
         logits = {name: output.logits for name, output in outputs.items()}
         self._refuse_non_finite("network", {**self._tensors(), **logits})
 

@@ -20,6 +20,7 @@ from ddnn.network import DepthDynamicNetwork
 from ddnn.objectives import Objective, make_objective
 from ddnn.processes import Processes
 from ddnn.run_directory import RunDirectory
+from ddnn.subnet_draw import is_full_alone
 
 _PARTNER_STREAM = 3  # sets the seed of a partner's initial weights apart from all others
 
@@ -95,7 +96,7 @@ def _device(config: TrainConfig, processes: Processes) -> torch.device:
 def _refuse_what_cannot_be(setup: Setup) -> None:
     """Raise a DDNNError for what only the network and the data can tell, before anything is written."""
     config, network, data, processes = setup.config, setup.network, setup.data, setup.processes
-    for name in config.loss_weights or {}:
+    for name in config.named_weights:
         if name not in network:
             raise DDNNError(f"loss_weights names {name!r}, which is no net here; {near(name, network.names)}")
     for size in sorted({data.size, *((side, side) for side in (config.augment.sizes or {}).values())}):
@@ -105,11 +106,22 @@ def _refuse_what_cannot_be(setup: Setup) -> None:
     if config.fork_gradients != "sum":
         network.check_forks()
     setup.directory.check_room(_bytes_needed(setup))
-    data.training(torch.device("cpu"), shard=processes.shard, parts=config.accumulate)
+    batches = data.training(torch.device("cpu"), shard=processes.shard, parts=config.accumulate)
+    _refuse_no_step_for_subnets(config, len(batches) // config.accumulate)
     data.test(torch.device("cpu"))
     held = data.validation(torch.device("cpu"), shard=processes.shard)
     if held is not None and len(held) == 0:
         raise DDNNError(f"there are fewer validation images than processes, {processes.count}; give --validation 0")
+
+
+def _refuse_no_step_for_subnets(config: TrainConfig, steps: int) -> None:
+    """Raise a DDNNError if a run of so many steps an epoch is over before the sub-nets begin."""
+    steps = max(1, steps if config.limit is None else min(steps, config.limit))
+    if is_full_alone(config.epochs - 1 / steps, config.epochs, config.subnets_from):
+        raise DDNNError(
+            f"subnets_from {config.subnets_from} leaves sub-nets none of the {steps * config.epochs} steps; give a "
+            "smaller share, or train for longer"
+        )
 
 
 @torch.no_grad()
@@ -131,7 +143,7 @@ def _bytes_needed(setup: Setup) -> int:
     config, tensors = setup.config, setup.network.tensors().values()
     network = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
     copies = 1 + (2 if config.optimizer == "adamw" else config.momentum > 0)
-    copies += (config.ema is not None) + (setup.objective.teacher_decay is not None)
+    copies += (config.ema is not None) + setup.objective.learns_from_average(setup.network.names)
     copies *= 1 if setup.partner is None else 2
     return network * (copies * (config.keep_checkpoints + 1) + 1)
 

@@ -83,9 +83,9 @@ class TrainingStep:
 
     def _program(self, learners: tuple[str, ...], teachers: tuple[str, ...] | None) -> Program:
         network, recompute, fork_gradients = self._network, self._recompute, self._fork_gradients
-        partner, teacher = self._partner, self._teacher
         names, teaching = (*learners, *(teachers or ())), teachers or ()
         objective = self._objective
+        partner, teacher = self._partner, self._teacher if objective.learns_from_average(names) else None
         if teachers is not None:
             objective = _without_full(objective, learners, network.full)
 

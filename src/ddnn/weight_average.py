@@ -3,7 +3,9 @@
 Late in training the average is better than any one step's weights; at a low learning rate it makes little difference.
 """
 
+from collections.abc import Sequence
 from copy import deepcopy
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -38,6 +40,8 @@ class WeightAverage(nn.Module):
         self.network = deepcopy(network).requires_grad_(False).eval()
         self.decay = decay
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
+        self._taken = 0  # the same number, which need not be waited for
+        self.register_load_state_dict_post_hook(_read_steps)
 
     def train(self, mode: bool = True) -> "WeightAverage":
         """Stay in evaluation mode."""
@@ -45,18 +49,43 @@ class WeightAverage(nn.Module):
         return super().train(False)
 
     @torch.no_grad()
-    def update(self, network: DepthDynamicNetwork, steps: int) -> None:
-        """Take in the weights that the network has after so many steps, once."""
-        if steps <= int(self.steps):
+    def update(self, network: DepthDynamicNetwork, steps: int, steps_alone: int = 0) -> None:
+        """Take in the weights that the network has after so many steps, once.
+
+        Args:
+            network: what is averaged.
+            steps: of the run so far.
+            steps_alone: so many of them, the first, train the full net alone. Sub-nets' own statistics begin after
+                them, and so does the warm-up of their decay.
+        """
+        if steps <= self._taken:
             return
+        self._taken = steps
         self.steps.fill_(steps)
         pairs = list(zip(self.network.tensors().values(), network.tensors().values(), strict=True))
-        share = 1 - warm_decay(self.decay, steps)
         smooth = [pair for pair in pairs if pair[0].is_floating_point()]
         weights = [pair for pair in smooth if isinstance(pair[0], nn.Parameter)]  # may be divided among processes
         statistics = [pair for pair in smooth if not isinstance(pair[0], nn.Parameter)]
-        for averaged, current in (tuple(zip(*some, strict=True)) for some in (weights, statistics) if some):
-            torch._foreach_lerp_(averaged, current, share)  # pyright: ignore[reportPrivateImportUsage]
+        late: list[tuple[Tensor, Tensor]] = []
+        if steps_alone:
+            early = {id(buffer) for buffer in self.network[self.network.full].buffers()}
+            late = [pair for pair in statistics if id(pair[0]) not in early]
+            statistics = [pair for pair in statistics if id(pair[0]) in early]
+        _move(weights, 1 - warm_decay(self.decay, steps))
+        _move(statistics, 1 - warm_decay(self.decay, steps))
+        _move(late, 1 - warm_decay(self.decay, max(0, steps - steps_alone)))
         for own, new in pairs:
             if not own.is_floating_point():
                 own.copy_(new)
+
+
+def _move(pairs: Sequence[tuple[Tensor, Tensor]], share: float) -> None:
+    """Bring the first of each pair nearer to the second, by that share of the way."""
+    if pairs:
+        averaged, current = tuple(zip(*pairs, strict=True))
+        torch._foreach_lerp_(averaged, current, share)  # pyright: ignore[reportPrivateImportUsage]
+
+
+def _read_steps(average: nn.Module, _incompatible: Any) -> None:
+    assert isinstance(average, WeightAverage)
+    average._taken = int(average.steps)

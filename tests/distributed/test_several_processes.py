@@ -60,8 +60,11 @@ def test_with_synchronised_norm_they_are_one_process_with_the_same_batches(
     assert len(rows) == 3  # the first process alone writes
 
 
-def test_without_it_weights_and_statistics_are_equal_all_the_same(tmp_path: Path) -> None:
-    changes = {"objective": "ekd", "subnets": {"resnet8": [1, 1, 1], "middle": [1, 2, 1]}, "subnets_per_step": 1}
+@pytest.mark.parametrize(
+    "drawn", [{"subnets_per_step": 1}, pytest.param({"subnets_from": 0.4, "subnets_ramp": 0.3}, marks=pytest.mark.slow)]
+)
+def test_without_it_weights_and_statistics_are_equal_all_the_same(drawn: dict[str, Any], tmp_path: Path) -> None:
+    changes = {"objective": "ekd", "subnets": {"resnet8": [1, 1, 1], "middle": [1, 2, 1]}, **drawn}
     assert_same_weights(outcome(tmp_path / "several", 2, accumulate=2, private_norms=True, clip=1.0, **changes))
 
 

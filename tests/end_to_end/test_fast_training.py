@@ -17,6 +17,7 @@ from torch import Tensor
 from torch._dynamo.testing import CompileCounter
 
 from ddnn import EKDConfig, TrainConfig, train
+from ddnn.averaged_teacher import AveragedTeacher
 from ddnn.network import DepthDynamicNetwork
 from ddnn.objectives import Loss
 from ddnn.run_directory import RunDirectory
@@ -72,8 +73,12 @@ def test_activation_checkpointing_changes_nothing_but_memory(tmp_path: Path) -> 
         {"channels_last": True, "optimizer": "adamw"},
         {"objective": "cooperative"},  # with a second network's state
         {"objective": "sampled"},
+        {
+            "subnets_from": 0.55, "subnets_ramp": 0.2, "ema": 0.9, "checkpoint_steps": 1, "private_norms": True,
+            "ekd": EKDConfig(alpha=1.0, beta=0.0, teacher="average", teach_full=False, memory=2.0),
+        },
     ],
-)
+)  # fmt: skip
 def test_a_run_that_was_cut_ends_with_the_same_weights(
     changes: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -131,6 +136,7 @@ def test_a_net_that_no_step_has_drawn_has_no_part_in_that_epoch(tmp_path: Path) 
         (["--subnets_per_step", 0], "at least 1 and at most the number of sub-nets, 2, not 0"),
         (["--subnets_per_step", -1], "at least 1 and at most the number of sub-nets, 2, not -1"),
         (["--subnets_per_step", 3], "at least 1 and at most the number of sub-nets, 2, not 3"),
+        (["--subnets_from", 0.99, "--epochs", 1], "subnets_from 0.99 leaves sub-nets none of the"),
         (["--subnets_per_step", 1, "--subnets", ""], "the number of sub-nets, 0, not 1"),
     ],
 )
@@ -171,7 +177,31 @@ def compiler(monkeypatch: pytest.MonkeyPatch) -> CompileCounter:
     return counter
 
 
-@pytest.mark.parametrize("options", [{}, {"subnets_per_step": 1}, {"precision": "bf16-mixed", "channels_last": True}])
+def test_sub_nets_begin_at_their_share_of_the_epochs(tmp_path: Path, steps: list[tuple[tuple[str, ...], Loss]]) -> None:
+    network = train(replace(CONFIG, subnets_from=0.5, output=str(tmp_path / "run")), progress=False).network
+    names = [names for names, _ in steps]
+    per_epoch = len(names) // 2
+    assert names == [("resnet20",)] * per_epoch + [network.names] * per_epoch
+    first, second = losses(tmp_path / "run")
+    assert not any(first[f"train/ce/{name}"] for name in SUBNETS)
+    assert all(float(second[f"train/ce/{name}"]) for name in SUBNETS)
+    tracked = {
+        name: int(network[name].get_buffer("layer3.0.bn1.num_batches_tracked")) for name in ("resnet8", "resnet20")
+    }
+    assert tracked == {"resnet8": per_epoch, "resnet20": 2 * per_epoch}
+
+
+def test_the_average_has_the_memory_that_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    decays: list[float] = []
+    monkeypatch.setattr(AveragedTeacher, "update", lambda self, _network, _steps: decays.append(self.decay))
+    config = replace(CONFIG, ekd=EKDConfig(teacher="average", memory=2.0), accumulate=2, epochs=1)
+    train(replace(config, output=str(tmp_path / "run")), progress=False)
+    assert set(decays) == {1 - 1 / (2 * len(decays))}
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"subnets_per_step": 1}, {"subnets_from": 0.5}, {"precision": "bf16-mixed", "channels_last": True}]
+)
 def test_a_compiled_run_compiles_each_program_once_and_learns_as_the_plain_one(
     options: dict[str, Any], tmp_path: Path, compiler: CompileCounter
 ) -> None:
@@ -180,7 +210,7 @@ def test_a_compiled_run_compiles_each_program_once_and_learns_as_the_plain_one(
     train(replace(config, output=str(tmp_path / "plain")), progress=False)
     assert compiler.frame_count == 0
     train(replace(config, compile=True, output=str(tmp_path / "compiled")), progress=False)
-    assert compiler.frame_count == (3 if "subnets_per_step" in options else 1)
+    assert compiler.frame_count == {"subnets_per_step": 3, "subnets_from": 2}.get(next(iter(options), ""), 1)
     compiled, plain = (float(losses(tmp_path / name)[0]["train/loss"]) for name in ("compiled", "plain"))
     assert compiled == pytest.approx(plain, rel=2e-2 if "precision" in options else 1e-4)  # rounding adds up
 

@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional
 
 from ddnn.config import EKDConfig, TrainConfig
-from ddnn.distillation import attention_map
+from ddnn.distillation import adaptive_divergence, attention_map
 from ddnn.errors import DDNNError
 from ddnn.objectives import (
     EKD,
@@ -20,6 +20,7 @@ from ddnn.objectives import (
     Joint,
     Objective,
     Sampled,
+    SubnetRamp,
     make_objective,
 )
 from ddnn.shared_prefix import Output
@@ -223,7 +224,86 @@ def test_the_average_teaches_the_full_net_too(outputs: dict[str, Output]) -> Non
     loss = objective({TEACHER: average} | outputs, LABELS)
     assert loss.total.item() == pytest.approx(expected, rel=1e-5)
     assert set(loss.parts) == {f"{kind}/{name}" for kind in ("ce", "kl") for name in outputs}
-    assert objective.teacher_decay == 0.9
-    assert EKD().teacher_decay is None
+    assert objective.learns_from_average(("small", "full"))
+    assert not EKD().learns_from_average(("small", "full"))
     with pytest.raises(DDNNError, match="the teacher average needs its output under 'teacher/average'"):
         objective(outputs, LABELS)
+
+
+def test_the_average_may_leave_the_full_net_to_the_labels(outputs: dict[str, Output]) -> None:
+    average = Output(torch.randn(4, 3, generator=torch.Generator().manual_seed(2)), ())
+    config = EKDConfig(alpha=0.7, beta=0, temperature=1.0, teacher="average")
+    both, labels_alone = (
+        EKD(replace(config, teach_full=on))({TEACHER: average} | outputs, LABELS) for on in (True, False)
+    )
+    assert set(both.parts) - set(labels_alone.parts) == {"kl/full"}
+    assert (both.total - labels_alone.total).item() == pytest.approx(
+        0.7 * divergence(average, outputs["full"]), rel=1e-4
+    )
+    objective = EKD(replace(config, teach_full=False))
+    assert not objective.learns_from_average(("full",))
+    torch.testing.assert_close(
+        objective({"full": outputs["full"]}, LABELS).total, Joint()({"full": outputs["full"]}, LABELS).total
+    )
+
+
+@pytest.mark.parametrize(
+    ("memory", "steps", "decay"), [(0.13, 78, 0.90138), (0.13, 390, 0.98028), (0.13, 30, 0.8), (2.0, 10, 0.95)]
+)
+def test_a_memory_in_epochs_is_a_decay_for_so_many_steps(memory: float, steps: int, decay: float) -> None:
+    assert EKD(EKDConfig(memory=memory)).teacher_decay(steps) == pytest.approx(decay, abs=1e-5)
+    assert EKD(EKDConfig(decay=0.5)).teacher_decay(steps) == 0.5
+
+
+def test_the_next_deeper_net_teaches_posteriors_and_the_full_net_attention(outputs: dict[str, Output]) -> None:
+    config = EKDConfig(alpha=0.7, beta=0.2, temperature=1.0, teacher="next")
+    loss = EKD(config)(outputs, LABELS)
+    assert loss.parts["kl/small"].item() == pytest.approx(divergence(outputs["middle"], outputs["small"]), rel=1e-5)
+    assert loss.parts["kl/middle"].item() == pytest.approx(divergence(outputs["full"], outputs["middle"]), rel=1e-5)
+    assert "kl/full" not in loss.parts
+    by_full = EKD(replace(config, teacher="full"))(outputs, LABELS).parts
+    assert all(torch.equal(loss.parts[name], by_full[name]) for name in by_full if name.startswith("attention/"))
+    taught = EKD(replace(config, beta=0))(outputs, LABELS).total - Joint()(outputs, LABELS).total
+    small, middle, full = (
+        torch.autograd.grad(taught, outputs[name].logits, retain_graph=True)[0] for name in ("small", "middle", "full")
+    )
+    p, q = outputs["full"].logits.softmax(1), outputs["middle"].logits.softmax(1)
+    torch.testing.assert_close(middle, 0.7 / 2 * (q - p) / 4)  # as a student alone: it is detached where it teaches
+    assert small.any()
+    assert not full.any()
+
+
+def test_the_adaptive_divergence_takes_the_place_of_kl(outputs: dict[str, Output]) -> None:
+    config = EKDConfig(alpha=0.7, beta=0, temperature=2.0, divergence="alpha", clip_ratio=3.0)
+    loss = EKD(config)(outputs, LABELS)
+    full = outputs["full"].logits
+    parts = {name: adaptive_divergence(outputs[name].logits, full, 2.0, 3.0).item() for name in ("small", "middle")}
+    assert {name: loss.parts[f"alpha/{name}"].item() for name in parts} == pytest.approx(parts)
+    expected = Joint()(outputs, LABELS).total.item() + 0.7 * sum(parts.values()) / 2
+    assert loss.total.item() == pytest.approx(expected, rel=1e-5)
+    assert not any(name.startswith("kl/") for name in loss.parts)
+
+
+def test_the_rules_of_loss_weights(outputs: dict[str, Output]) -> None:
+    ce = entropies(outputs)
+    assert Joint(loss_weights="sum")(outputs, LABELS).total.item() == pytest.approx(sum(ce.values()), rel=1e-6)
+    assert Joint(loss_weights="mean")(outputs, LABELS).total.item() == Joint()(outputs, LABELS).total.item()
+    ones = dict.fromkeys(outputs, 1.0)
+    by_rule, by_name = (EKD(loss_weights=weights)(outputs, LABELS).total for weights in ("sum", ones))
+    assert torch.equal(by_rule, by_name)
+
+
+@pytest.mark.parametrize(("epoch", "share"), [(0.0, 0.0), (2.0, 0.0), (3.0, 0.25), (6.0, 1.0), (9.0, 1.0)])
+def test_the_ramp_weighs_all_that_sub_nets_add(outputs: dict[str, Output], epoch: float, share: float) -> None:
+    average = {TEACHER: Output(torch.randn(4, 3, generator=torch.Generator().manual_seed(2)), ())}
+    config, ramp = EKDConfig(alpha=0.7, beta=0.3, teacher="average"), SubnetRamp(2.0, 4.0)
+    whole, full = (
+        EKD(config, loss_weights="sum")(average | nets, LABELS).total.item()
+        for nets in (outputs, {"full": outputs["full"]})
+    )
+    for given in (epoch, torch.tensor(epoch)):
+        loss = EKD(config, loss_weights="sum", subnet_ramp=ramp)(average | outputs, LABELS, given)
+        assert loss.total.item() == pytest.approx(full + share * (whole - full), rel=1e-5)
+    ce = entropies(outputs)
+    loss = Joint(subnet_ramp=ramp)(outputs, LABELS, epoch)
+    assert loss.total.item() == pytest.approx(ce["full"] + share * (ce["small"] + ce["middle"]) / 2, rel=1e-6)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from ddnn.config import TrainConfig
 from ddnn.errors import DDNNError
-from ddnn.subnet_draw import Lesson, alternating, draw_nets, never_drawn
+from ddnn.subnet_draw import Lesson, alternating, draw_nets, draws_all, is_full_alone, never_drawn
 
 NAMES = ("a", "b", "c", "d", "full")
 
@@ -109,3 +109,19 @@ def test_the_configuration_refuses_to_alternate_where_that_cannot_be() -> None:
         TrainConfig(objective="inplace", alternate=True)
     with pytest.raises(DDNNError, match="strategy fsdp does not go with alternate, fork_gradients mean"):
         TrainConfig(strategy="fsdp", alternate=True, fork_gradients="mean")
+
+
+def test_before_the_sub_nets_begin_a_step_trains_the_full_net_alone() -> None:
+    steps = [(epoch, step) for epoch in range(5) for step in range(4)]
+    drawn = [
+        draw_nets(NAMES, 2, 0, epoch, step, full_alone=is_full_alone(epoch + step / 4, 5, 0.3)) for epoch, step in steps
+    ]
+    assert drawn[:6] == [("full",)] * 6
+    assert drawn[6:] == [draw_nets(NAMES, 2, 0, epoch, step) for epoch, step in steps[6:]]
+    assert not any(is_full_alone(float(epoch), 5, 0.0) for epoch in range(5))
+
+
+def test_sub_nets_that_begin_later_make_steps_differ() -> None:
+    assert draws_all(NAMES, None, "full_and_others")
+    assert not draws_all(NAMES, None, "full_and_others", 0.1)
+    assert draws_all(("full",), None, "full_and_others", 0.1)

@@ -14,7 +14,7 @@ from torch.nn import functional
 import ddnn
 from ddnn.averaged_teacher import AveragedTeacher
 from ddnn.config import EKDConfig
-from ddnn.objectives import EKD, Joint
+from ddnn.objectives import EKD, Joint, SubnetRamp
 from ddnn.objectives.objective import net_weights
 from ddnn.subnet_draw import alternating
 from ddnn.training_step import TrainingStep
@@ -98,6 +98,31 @@ def test_compiled_it_is_one_graph_that_serves_every_step(network: ddnn.DepthDyna
         step(images + number, labels, torch.tensor(number / 2), network.names).total.backward()
         optimizer.step()
     assert counter.frame_count == 1
+
+
+def test_compiled_each_set_of_nets_is_one_graph_while_sub_nets_grow(counting: Counting) -> None:
+    counter = counting("eager")
+    network = ddnn.build("resnet14", ["resnet8"], num_classes=10).train()
+    plain = deepcopy(network)
+    config = EKDConfig(alpha=1.0, teacher="next", divergence="alpha")
+    objective = EKD(config, loss_weights="sum", subnet_ramp=SubnetRamp(1.0, 3.0))
+    step, own = TrainingStep(network, objective, compile=True), TrainingStep(plain, objective)
+    for epoch, names in ((0.0, ("resnet14",)), (0.5, ("resnet14",)), (2.0, network.names), (3.0, network.names)):
+        loss, expected = (take(*batch(), torch.tensor(epoch), names) for take in (step, own))
+        torch.testing.assert_close(loss.total, expected.total)
+    assert counter.frame_count == 2
+
+
+def test_an_average_that_teaches_none_of_the_nets_is_not_run(network: ddnn.DepthDynamicNetwork) -> None:
+    teacher = AveragedTeacher(network, 0.9)
+    objective = EKD(EKDConfig(teacher="average", teach_full=False))
+    step = TrainingStep(network, objective, teacher=teacher)
+    runs: list[int] = []
+    teacher.register_forward_hook(lambda *_: runs.append(1))
+    assert set(step(*batch(), torch.tensor(0.0), ("resnet20",)).parts) == {"ce/resnet20"}
+    assert not runs
+    assert "kl/resnet8" in step(*batch(), torch.tensor(0.0), ("resnet8", "resnet20")).parts
+    assert runs == [1]
 
 
 def test_another_batch_size_is_compiled_once_more(network: ddnn.DepthDynamicNetwork, counting: Counting) -> None:

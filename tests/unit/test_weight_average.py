@@ -46,3 +46,36 @@ def test_whole_numbers_among_the_parameters_are_copied() -> None:
     net["resnet14"].get_parameter("table").fill_(7)
     average.update(net, 1)
     assert average.network["resnet14"].get_parameter("table").tolist() == [7, 7, 7]
+
+
+def test_statistics_of_sub_nets_that_begin_later_are_soon_theirs() -> None:
+    net = ddnn.build("resnet14", subnets=["resnet8"], num_classes=3).train()
+    average = WeightAverage(net, 0.999)
+    own, early = net["resnet8"].get_buffer("layer3.0.bn1.running_var"), net["resnet14"].get_buffer("bn1.running_var")
+    own_before, early_before, expected = own.clone(), early.clone(), own.double()
+    for step in range(1, 1011):
+        early.fill_(3.0)
+        own.fill_(3.0 if step > 1000 else 1.0)
+        average.update(net, step, steps_alone=1000)
+        decay = warm_decay(0.999, max(0, step - 1000))
+        expected = decay * expected + (1 - decay) * own.double()
+    result = average.network
+    torch.testing.assert_close(result["resnet8"].get_buffer("layer3.0.bn1.running_var"), expected.float())
+    assert result["resnet8"].get_buffer("layer3.0.bn1.running_var").min() > 2.99
+    assert result["resnet14"].get_buffer("bn1.running_var").min() > 2.9
+    assert own_before.eq(1).all()
+    assert early_before.eq(1).all()
+
+
+def test_a_loaded_average_goes_on_where_it_was() -> None:
+    net = ddnn.build("resnet14", subnets=["resnet8"], num_classes=3)
+    average, loaded = WeightAverage(net, 0.5), WeightAverage(net, 0.5)
+    average.update(net, 7)
+    loaded.load_state_dict(average.state_dict())
+    with torch.no_grad():
+        net["resnet14"].get_parameter("fc.weight").add_(1.0)
+    before = loaded.network["resnet14"].get_parameter("fc.weight").clone()
+    loaded.update(net, 7)  # is in it already
+    assert torch.equal(loaded.network["resnet14"].get_parameter("fc.weight"), before)
+    loaded.update(net, 8)
+    assert not torch.equal(loaded.network["resnet14"].get_parameter("fc.weight"), before)

@@ -87,7 +87,8 @@ def plan(config: CompareConfig, names: Sequence[str], epochs: Epochs) -> list[Ta
 
 
 _FOR_OBJECTIVES: dict[str, Any] = {
-    name: getattr(TrainConfig(), name) for name in ("subnets_per_step", "loss_weights", "alternate")
+    name: getattr(TrainConfig(), name)
+    for name in ("subnets_per_step", "subnets_from", "subnets_ramp", "loss_weights", "alternate")
 }
 """Keys of several nets that go with joint and ekd alone, as they are where nobody says anything."""
 

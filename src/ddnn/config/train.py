@@ -23,9 +23,16 @@ class EKDConfig:
         beta: weight of the distance of the attention maps.
         temperature: T, for both posteriors.
         ramp_epochs: alpha and beta grow from 0 to their values over so many epochs.
-        teacher: whose posterior teaches: full is the full net, mean the mean of all nets' logits, average the running
-            average of the full net's weights, from which the full net learns too.
+        teacher: whose posterior teaches: full is the full net, mean the mean of all nets' logits, next the next deeper
+            net of the step, average the running average of the full net's weights, from which the full net learns too.
+        teach_full: false has the full net learn from the labels alone where the average teaches; it does so with
+            every other teacher.
         decay: of that average: the share of it that a step keeps.
+        memory: of that average, in epochs, in place of decay: 0.13 with 390 steps an epoch is a decay of 0.98. The
+            decay is at least 0.8.
+        divergence: kl; or alpha, for each image the larger of that and one that punishes what the teacher rules out
+            (AlphaNet, arXiv 2102.07954).
+        clip_ratio: of the divergence alpha: the largest ratio of posteriors that counts.
         attention: sum is the map of the paper's authors, square that of Zagoruyko and Komodakis (arXiv 1612.03928).
         attention_stages: compare the last so many stages; None means all.
     """
@@ -34,8 +41,12 @@ class EKDConfig:
     beta: float = 0.01
     temperature: float = 3.0
     ramp_epochs: float = 0.0
-    teacher: Literal["full", "mean", "average"] = "full"
+    teacher: Literal["full", "mean", "next", "average"] = "full"
+    teach_full: bool = True
     decay: float = 0.99
+    memory: float | None = None
+    divergence: Literal["kl", "alpha"] = "kl"
+    clip_ratio: float = 5.0
     attention: Literal["sum", "square"] = "sum"
     attention_stages: int | None = None
 
@@ -45,6 +56,13 @@ class EKDConfig:
         check(self.beta >= 0, f"ekd.beta must be 0 or more, not {self.beta}")
         check(self.temperature > 0, f"ekd.temperature must be above 0, not {self.temperature}")
         check(0 <= self.decay < 1, f"ekd.decay must be in [0, 1), not {self.decay}")
+        check(self.memory is None or self.memory > 0, f"ekd.memory must be above 0 epochs, not {self.memory}")
+        check(
+            self.memory is None or self.decay == EKDConfig.decay,
+            f"ekd.decay {self.decay} and ekd.memory {self.memory} say how long the average lasts, in steps and in "
+            "epochs: leave one of the two out",
+        )
+        check(self.clip_ratio > 1, f"ekd.clip_ratio must be above 1, not {self.clip_ratio}")
         check(self.ramp_epochs >= 0, f"ekd.ramp_epochs must be 0 or more, not {self.ramp_epochs}")
         check(
             self.attention_stages is None or self.attention_stages >= 1,
@@ -76,8 +94,12 @@ class TrainConfig(DataConfig):
             `ddnn.objectives` has the formulas.
         ekd: options of the objective ekd. By default the running average of the full net's weights teaches all nets,
             the full net too, with alpha 1, temperature 2 and no attention term.
+        subnets_from: train the full net alone for this share of the epochs, and the sub-nets from there on, for ekd
+            and joint; 0.1 of 20 is two epochs.
+        subnets_ramp: the weight of all that sub-nets add to the loss grows from 0 over this share of the epochs, for
+            ekd and joint.
         loss_weights: weights of the losses of nets by their names, for ekd and joint; where none is given, the full
-            net has 1, and each sub-net 1 over their number.
+            net has 1, and each sub-net 1 over their number. Or a rule for all: mean is that, and sum gives each 1.
         fork_gradients: what flows back from the nets into what they have in common: the sum of their gradients, or the
             mean (gradient equilibrium, `ddnn.fork_gradients`).
         alternate: the full net and its sub-nets learn in turn, a step each: the first step trains the full net alone,
@@ -130,7 +152,9 @@ class TrainConfig(DataConfig):
     zero_init: bool = False
     objective: Literal["ekd", "joint", "inplace", "adn", "sampled", "cooperative"] = "ekd"
     ekd: EKDConfig = field(default_factory=lambda: EKDConfig(alpha=1.0, beta=0.0, temperature=2.0, teacher="average"))
-    loss_weights: dict[str, float] | None = None
+    subnets_from: float = 0.0
+    subnets_ramp: float = 0.0
+    loss_weights: dict[str, float] | Literal["mean", "sum"] | None = None
     fork_gradients: Literal["sum", "mean"] = "sum"
     alternate: bool = False
     epochs: int = 20
@@ -221,21 +245,35 @@ class TrainConfig(DataConfig):
 
     def _check_objective(self) -> None:
         own = self.objective in ("ekd", "joint")
-        for key, value in (
-            ("subnets_per_step", self.subnets_per_step),
-            ("loss_weights", self.loss_weights),
-            ("alternate", self.alternate or None),
-        ):
+        for key in ("subnets_per_step", "loss_weights", "subnets_from", "subnets_ramp", "alternate"):
             check(
-                own or value is None,
+                own or getattr(self, key) == getattr(TrainConfig, key),
                 f"{key} goes with the objectives ekd and joint; {self.objective} has a rule of its own: leave it out",
             )
-        for name, weight in (self.loss_weights or {}).items():
+        for name, weight in self.named_weights.items():
             check(weight >= 0, f"the loss weight of {name} must be 0 or more, not {weight}")
+        check(
+            not (self.alternate and self.subnets_ramp),
+            "alternate and subnets_ramp exclude each other: sub-nets that learn in steps of their own weigh all there; "
+            "leave one of the two out",
+        )
+        check(0 <= self.subnets_from < 1, f"subnets_from must be in [0, 1), not {self.subnets_from}")
+        check(
+            self.subnets_ramp >= 0 and self.subnets_from + self.subnets_ramp < 1 + 1e-9,
+            f"subnets_from and subnets_ramp are shares of the epochs, 0 or more and together at most 1, not "
+            f"{self.subnets_from} and {self.subnets_ramp}",
+        )
 
     def _check_sharding(self) -> None:
         """FSDP keeps a block's weights until all nets have run it, so they have to run, all of them."""
-        options = ("compile", "activation_checkpointing", "channels_last", "subnets_per_step", "alternate")
+        options = (
+            "compile",
+            "activation_checkpointing",
+            "channels_last",
+            "subnets_per_step",
+            "subnets_from",
+            "alternate",
+        )
         wrong = [name for name in options if getattr(self, name)]
         wrong += ["fork_gradients mean"] if self.fork_gradients == "mean" else []
         wrong += [f"objective {self.objective}"] if self.objective not in ("ekd", "joint", "inplace") else []
@@ -257,6 +295,11 @@ class TrainConfig(DataConfig):
             f"sub-nets, and at most {LARGEST_NUMBER_OF_PROGRAMS} are allowed; give another subnets_per_step, or "
             "leave one of the two out",
         )
+
+    @property
+    def named_weights(self) -> dict[str, float]:
+        """The loss weights that are given by name."""
+        return {} if self.loss_weights is None or isinstance(self.loss_weights, str) else self.loss_weights
 
     @property
     def subnet_depths(self) -> list[str] | dict[str, tuple[int, ...]]:

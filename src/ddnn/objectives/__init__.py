@@ -12,7 +12,7 @@ from ddnn.objectives.cooperative import Cooperative
 from ddnn.objectives.ekd import EKD
 from ddnn.objectives.inplace import Inplace
 from ddnn.objectives.joint import Joint
-from ddnn.objectives.objective import PARTNER, TEACHER, Draw, Loss, Objective
+from ddnn.objectives.objective import PARTNER, TEACHER, Draw, Loss, LossWeights, Objective, SubnetRamp
 from ddnn.objectives.sampled import Sampled
 
 __all__ = [
@@ -25,14 +25,21 @@ __all__ = [
     "Inplace",
     "Joint",
     "Loss",
+    "LossWeights",
     "Objective",
     "Sampled",
+    "SubnetRamp",
     "make_objective",
 ]
 
+
+def _subnet_ramp(config: TrainConfig) -> SubnetRamp:
+    return SubnetRamp(float(config.subnets_from * config.epochs), float(config.subnets_ramp * config.epochs))
+
+
 _MAKERS: dict[str, Callable[[TrainConfig], Objective]] = {
-    "ekd": lambda config: EKD(config.ekd, config.label_smoothing, config.loss_weights),
-    "joint": lambda config: Joint(config.label_smoothing, config.loss_weights),
+    "ekd": lambda config: EKD(config.ekd, config.label_smoothing, config.loss_weights, _subnet_ramp(config)),
+    "joint": lambda config: Joint(config.label_smoothing, config.loss_weights, _subnet_ramp(config)),
     "inplace": lambda config: Inplace(config.label_smoothing),
     "adn": lambda config: AdaptiveDepth(config.label_smoothing),
     "sampled": lambda config: Sampled(config.label_smoothing),

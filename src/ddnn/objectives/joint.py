@@ -5,7 +5,17 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from ddnn.objectives.objective import Loss, Objective, cross_entropies, detached, net_weights, weighted_sum
+from ddnn.objectives.objective import (
+    AT_ONCE,
+    Loss,
+    LossWeights,
+    Objective,
+    SubnetRamp,
+    cross_entropies,
+    detached,
+    net_weights,
+    weighted_sum,
+)
 from ddnn.shared_prefix import Output
 
 
@@ -16,21 +26,23 @@ class Joint(Objective):
     Args:
         label_smoothing: share of the label spread over all classes.
         loss_weights: w by the names of nets; where none is given, 1 for the full net, and for sub-nets one over their
-            number.
+            number. Or a rule: mean is that, and sum 1 for each, see `net_weights`.
+        subnet_ramp: how the w of sub-nets grow.
     """
 
     label_smoothing: float = 0.0
-    loss_weights: Mapping[str, float] | None = None
+    loss_weights: LossWeights = None
+    subnet_ramp: SubnetRamp = AT_ONCE
 
     def __call__(self, outputs: Mapping[str, Output], labels: Tensor, epoch: float | Tensor = 0.0) -> Loss:
         """See `Objective`."""
-        return joint_loss(outputs, labels, self.label_smoothing, self.loss_weights)
+        weights = net_weights(outputs, self.loss_weights, self.subnet_ramp(epoch))
+        return joint_loss(outputs, labels, self.label_smoothing, weights)
 
 
 def joint_loss(
-    outputs: Mapping[str, Output], labels: Tensor, label_smoothing: float, loss_weights: Mapping[str, float] | None
+    outputs: Mapping[str, Output], labels: Tensor, label_smoothing: float, weights: Mapping[str, float | Tensor]
 ) -> Loss:
     """The loss of `Joint`, which is a part of others."""
     parts = cross_entropies(outputs, labels, label_smoothing)
-    weights = net_weights(outputs, loss_weights)
     return Loss(weighted_sum(parts, weights, next(iter(parts.values()))), detached(parts))

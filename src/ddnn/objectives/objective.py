@@ -1,7 +1,7 @@
 """What every objective is: a function from the outputs of the nets that a step trains to a loss."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import ClassVar, Literal, NamedTuple
 
 import torch
@@ -35,8 +35,6 @@ class Objective(ABC):
         has_partner: whether a second network of the same nets is trained beside the first; its outputs come first,
             under the names `PARTNER + NAME`.
         private_norms: whether the smallest sub-net has norm weights of its own, where the configuration leaves it open.
-        teacher_decay: of an average of the full net's weights whose output comes first, under the name `TEACHER`, see
-            `ddnn.averaged_teacher`; None for objectives without.
         full_teaches: whether the sub-nets learn from what the full net gives in the same step.
     """
 
@@ -44,10 +42,15 @@ class Objective(ABC):
     has_partner: ClassVar[bool] = False
     private_norms: ClassVar[bool] = False
 
-    @property
-    def teacher_decay(self) -> float | None:
-        """See the attributes."""
-        return None
+    def learns_from_average(self, names: Sequence[str]) -> bool:
+        """Whether an average of the full net's weights teaches any of these nets, the full net last; its output then
+        comes first, under the name `TEACHER`, see `ddnn.averaged_teacher`."""
+        del names
+        return False
+
+    def teacher_decay(self, steps_per_epoch: int) -> float:
+        """The share of that average that a step keeps, where an epoch has so many steps."""
+        raise NotImplementedError(f"{type(self).__name__} learns from no average, however long an epoch is")
 
     @property
     def full_teaches(self) -> bool:
@@ -68,6 +71,42 @@ class Objective(ABC):
 
 PARTNER, TEACHER = "partner/", "teacher/average"
 
+Divergence = Callable[[Tensor, Tensor], Tensor]
+"""Of logits, the student's and the teacher's, each (batch, classes); a scalar."""
+
+LossWeights = Mapping[str, float] | Literal["mean", "sum"] | None
+"""What each net's losses count: a rule, or weights by the names of nets; None is the rule mean."""
+
+
+class SubnetRamp(NamedTuple):
+    """How the weight of all that sub-nets add grows from 0 to 1, in epochs. Scala (`BeSpontaneous/Scala-pytorch`),
+    once-for-all networks and EA-ViT train the full net first, too.
+
+    Args:
+        begin: epochs without sub-nets.
+        length: epochs that it takes from there on.
+
+    Example:
+        >>> [float(SubnetRamp(begin=2, length=4)(epoch)) for epoch in (0, 3, 6, 9)]
+        [0.0, 0.25, 1.0, 1.0]
+    """
+
+    begin: float = 0.0
+    length: float = 0.0
+
+    def __call__(self, epoch: float | Tensor) -> float | Tensor:
+        """The weight after so many epochs."""
+        return ramp(epoch - self.begin, self.length)
+
+
+AT_ONCE = SubnetRamp()
+"""All nets count from the first step."""
+
+
+def ramp(epochs: float | Tensor, length: float) -> float | Tensor:
+    """From 0 to 1 in `length` epochs, linearly; 1 if that is 0."""
+    return torch.as_tensor(epochs / length).clamp(min=0.0, max=1.0) if length else 1.0
+
 
 def cross_entropies(outputs: Mapping[str, Output], labels: Tensor, label_smoothing: float) -> dict[str, Tensor]:
     """CE(y, z) of each net, under `ce/NAME`."""
@@ -78,18 +117,23 @@ def cross_entropies(outputs: Mapping[str, Output], labels: Tensor, label_smoothi
 
 
 def divergences(
-    outputs: Mapping[str, Output], names: Iterable[str], teacher: Tensor, temperature: float = 1.0
+    outputs: Mapping[str, Output],
+    names: Iterable[str],
+    teacher: Tensor,
+    measure: Divergence = posterior_divergence,
+    kind: str = "kl",
 ) -> dict[str, Tensor]:
-    """T² KL(softmax(teacher / T) ‖ softmax(z / T)) of each named net, under `kl/NAME`; the teacher is detached.
+    """KL(softmax(teacher) ‖ softmax(z)), or another measure, of each named net; the teacher is detached.
 
     Args:
         outputs: of all nets.
         names: those that are taught.
         teacher: logits, (batch, classes).
-        temperature: T.
+        measure: of how far logits are from the teacher's.
+        kind: the parts are named `KIND/NAME`.
     """
     target = in_single(teacher).detach()
-    return {f"kl/{name}": posterior_divergence(in_single(outputs[name].logits), target, temperature) for name in names}
+    return {f"{kind}/{name}": measure(in_single(outputs[name].logits), target) for name in names}
 
 
 def in_single(logits: Tensor) -> Tensor:
@@ -98,17 +142,29 @@ def in_single(logits: Tensor) -> Tensor:
     return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
 
-def net_weights(names: Iterable[str], given: Mapping[str, float] | None = None) -> dict[str, float]:
-    """What each net's losses count: 1 for the full net, one over their number for sub-nets, or what is given.
+def net_weights(
+    names: Iterable[str], given: LossWeights = None, subnets_count: float | Tensor = 1.0
+) -> dict[str, float | Tensor]:
+    """What each net's losses count: 1 for the full net, and for a sub-net one over their number, 1 or what is given.
+
+    Args:
+        names: of the nets, the full net last.
+        given: mean, where sub-nets count as much together as the full net; sum, where each does (universally slimmable
+            networks, arXiv 1903.05134, and most since); or weights by name, in place of those of mean.
+        subnets_count: a factor on all sub-nets' weights, see `SubnetRamp`.
 
     >>> net_weights(["resnet8", "resnet14", "resnet20"], {"resnet8": 2.0})
     {'resnet8': 2.0, 'resnet14': 0.5, 'resnet20': 1.0}
+    >>> net_weights(["resnet8", "resnet14", "resnet20"], "sum", subnets_count=0.5)
+    {'resnet8': 0.5, 'resnet14': 0.5, 'resnet20': 1.0}
     """
     *subnets, full = names
-    return {**dict.fromkeys(subnets, 1 / max(1, len(subnets))), full: 1.0} | dict(given or {})
+    named = given if isinstance(given, Mapping) else {}
+    each = 1.0 if given == "sum" else 1 / max(1, len(subnets))
+    return {**{name: subnets_count * named.get(name, each) for name in subnets}, full: named.get(full, 1.0)}
 
 
-def weighted_sum(parts: Mapping[str, Tensor], weights: Mapping[str, float], like: Tensor) -> Tensor:
+def weighted_sum(parts: Mapping[str, Tensor], weights: Mapping[str, float | Tensor], like: Tensor) -> Tensor:
     """The sum of parts, which are under `KIND/NAME`, each with the weight of its net; zero if there are none.
 
     Args:

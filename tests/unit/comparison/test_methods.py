@@ -36,13 +36,15 @@ def test_pruned_brings_the_full_net_that_it_cuts() -> None:
 def test_runs_differ_in_nothing_but_the_method(method: str) -> None:
     train = TrainConfig(
         epochs=20, lr=0.07, batch_size=32, clip=1.0, label_smoothing=0.1, subnets_per_step=1, private_norms=True,
-        alternate=True, zero_init=True,
+        subnets_from=0.1, subnets_ramp=0.2, loss_weights="sum", zero_init=True,
     )  # fmt: skip
     config = CompareConfig(methods=method, seeds="5", finetune=0.25, train=train)
-    allowed = {"seed", "objective", "full", "subnets", "subnets_per_step", "private_norms", "alternate"}
+    of_several = {"subnets_per_step", "subnets_from", "subnets_ramp", "loss_weights"}
+    allowed = {"seed", "objective", "full", "subnets", "private_norms"} | of_several
     allowed |= {"epochs"} if method == "pruned" else set()
     for task in planned(config):
         own = config_of(task, config)
+        assert (own.subnets_from, own.subnets_ramp) == ((0.1, 0.2) if task.method in ("joint", "ekd") else (0, 0))
         differing = {key for key, value in asdict(own).items() if value != asdict(train)[key]}
         assert differing <= allowed
         assert own.seed == 5
