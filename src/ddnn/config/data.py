@@ -18,7 +18,8 @@ class AugmentConfig:
         scale: smallest share of a large image's area that a random resized crop keeps.
         flip: mirror half of the images; None means yes, except for digits.
         erase: probability of erasing a random rectangle (Zhong et al., arXiv 1708.04896).
-        policy: torchvision's automatic augmentation, for large images.
+        policy: torchvision's automatic augmentation; autoaugment is for large images only. trivialaugment moves images
+            by up to 32 pixels whatever their size, as torchvision does.
         mixup: alpha of the Beta distribution that the share of the other image is drawn from (Zhang et al., arXiv
             1710.09412), such as 0.2; 0 switches it off.
         cutmix: the same for pasting a rectangle of another image (Yun et al., arXiv 1905.04899), such as 1. With both,

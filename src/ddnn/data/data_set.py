@@ -16,6 +16,7 @@ from ddnn.data.loader import Loader
 from ddnn.data.memory import MemoryLoader, decode_all
 from ddnn.data.mixing import mixed
 from ddnn.data.order import EpochOrder
+from ddnn.data.policies import BATCHED
 from ddnn.data.sources import open_source
 from ddnn.data.splits import Source, Split, hold_out, subset
 from ddnn.data_spec import DataSpec
@@ -194,7 +195,7 @@ class Data:
     def _augmentation(self) -> Augmentation:
         augment = self._config.augment
         crop = min(self.size) // 8 if augment.crop is None else augment.crop
-        return Augmentation(crop, self._flip, augment.erase)
+        return Augmentation(crop, self._flip, augment.erase, augment.policy)
 
 
 def _square(side: int) -> tuple[int, int]:
@@ -217,10 +218,10 @@ def _check_augment(config: DataConfig, size: tuple[int, int]) -> None:
     if is_small(size):
         if augment.sizes:
             raise DataError(f"augment.sizes is for large images, and these have {side} pixels a side; leave it out")
-        if augment.policy != "none":
+        if augment.policy not in ("none", *BATCHED):
             raise DataError(
-                f"augment.policy {augment.policy} is for large images only (over {LARGEST_SMALL_SIDE} "
-                f"pixels a side), and these have {side}: set it to none, or image_size to a larger one"
+                f"augment.policy {augment.policy} is for large images only (over {LARGEST_SMALL_SIDE} pixels a side), "
+                f"and these have {side}: set it to none, {' or '.join(BATCHED)}, or image_size to a larger one"
             )
         if augment.crop is not None and augment.crop >= side:
             raise DataError(f"augment.crop pads by {augment.crop} pixels, which must be less than the image's {side}")

@@ -4,8 +4,9 @@ For 32x32 pixels a worker process costs more than the work it does; 50,000 such 
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -15,11 +16,13 @@ from ddnn.data.augmentation import Augmentation, Rectangles, Shifts, draw_rectan
 from ddnn.data.corrupt import CorruptImages
 from ddnn.data.images import normalise, resize
 from ddnn.data.order import EpochOrder, derive_seed
+from ddnn.data.policies import Drawn, apply, draw_policy
 from ddnn.data.splits import Split
 from ddnn.data_spec import DataSpec
 from ddnn.errors import DataError, UnreadableImageError
 
 _AUGMENTATION_STREAM = 1  # sets the seeds of augmentation apart from those of the order
+_POLICY_STREAM = 6  # and those of policies, which are drawn on the CPU
 
 
 def decode_all(split: Split, channels: int, size: tuple[int, int], corrupt: CorruptImages) -> tuple[Split, Tensor]:
@@ -55,6 +58,22 @@ def decode_all(split: Split, channels: int, size: tuple[int, int], corrupt: Corr
     if not len(good):
         raise DataError("none of the images can be decoded")
     return split.take(good), pixels[torch.from_numpy(good)]
+
+
+class _Change(NamedTuple):
+    """What happens to each image of a batch."""
+
+    shifts: Shifts | None = None
+    operations: tuple[Drawn, ...] = ()
+    rectangles: Rectangles | None = None
+
+    def take(self, chosen: slice) -> "_Change":
+        """What happens to some of the images."""
+        return _Change(
+            self.shifts and self.shifts.take(chosen),
+            tuple(drawn.take(chosen) for drawn in self.operations),
+            self.rectangles and self.rectangles.take(chosen),
+        )
 
 
 class MemoryLoader:
@@ -97,23 +116,38 @@ class MemoryLoader:
             change = next(changes)
             if number >= self._first:
                 places = chosen.to(self._device)
-                yield self._prepare(self._pixels[places], *change), self._labels[places]
+                yield self._prepare(self._pixels[places], change), self._labels[places]
 
-    def _changes(self) -> Iterator[tuple[Shifts | None, Rectangles | None]]:
+    def _changes(self) -> Iterator[_Change]:
         """What happens to each batch, drawn for all processes and parts, and thus the same however many there are."""
-        augmentation, order = self._augmentation, self._order
-        generator = torch.Generator(self._device)
-        generator.manual_seed(derive_seed(order.seed, self._epoch, 0, _AUGMENTATION_STREAM))
+        order, draw = self._order, self._drawing()
         for count, parts in order.whole_batches():
-            shifts = rectangles = None
-            if augmentation and (augmentation.crop or augmentation.flip):
-                shifts = draw_shifts(count, augmentation, generator)
-            if augmentation and augmentation.erase:
-                rectangles = draw_rectangles(count, self._spec.size, augmentation.erase, generator)
+            change = draw(count)
             for own in parts:
-                yield shifts and shifts.take(own), rectangles and rectangles.take(own)
+                yield change.take(own)
 
-    def _prepare(self, images: Tensor, shifts: Shifts | None, rectangles: Rectangles | None) -> Tensor:
-        images = images if shifts is None else shift(images, shifts)
+    def _drawing(self) -> Callable[[int], _Change]:
+        """Draws what happens to so many images, anew with each call."""
+        augmentation, size = self._augmentation, self._spec.size
+        if augmentation is None:
+            return lambda _count: _Change()
+        generator, on_cpu = torch.Generator(self._device), torch.Generator()
+        for own, stream in ((generator, _AUGMENTATION_STREAM), (on_cpu, _POLICY_STREAM)):
+            own.manual_seed(derive_seed(self._order.seed, self._epoch, 0, stream))
+
+        def draw(count: int) -> _Change:
+            shifted, policy = augmentation.crop or augmentation.flip, augmentation.policy
+            return _Change(
+                draw_shifts(count, augmentation, generator) if shifted else None,
+                draw_policy(policy, count, size, on_cpu) if policy != "none" else (),
+                draw_rectangles(count, size, augmentation.erase, generator) if augmentation.erase else None,
+            )
+
+        return draw
+
+    def _prepare(self, images: Tensor, change: _Change) -> Tensor:
+        images = images if change.shifts is None else shift(images, change.shifts)
+        for drawn in change.operations:
+            images = apply(images, drawn)
         images = normalise(images, self._spec.mean, self._spec.std)
-        return images if rectangles is None else erase(images, rectangles)
+        return images if change.rectangles is None else erase(images, change.rectangles)
