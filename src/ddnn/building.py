@@ -27,6 +27,7 @@ def build(
     in_channels: int = 3,
     weights: Weights | None = None,
     private_norms: bool | Iterable[str] = False,
+    zero_init: bool = False,
     **options: Any,
 ) -> DepthDynamicNetwork:
     """Build a network with fresh weights, or with the full net's from a file.
@@ -41,6 +42,9 @@ def build(
             which a sub-net's gives what is private to it. A head for other classes is left fresh, with a warning.
         private_norms: sub-nets whose normalisation layers, past what they have in common with the full net, get
             weights and biases of their own, which start as copies (see `ddnn.private_norms`); True means all.
+        zero_init: let the last norm of every residual branch start at zero (Goyal et al., arXiv 1706.02677, section
+            5.1; torchvision's `zero_init_residual`), or what ends a branch where no norm does. A block that keeps its
+            shape then passes on what it gets, so nets that differ in such blocks alone start as one function.
         options: the family's own, such as `stem="small"` for torchvision's ResNets; for timm's models what
             `timm.create_model` takes.
 
@@ -58,6 +62,8 @@ def build(
         if not isinstance(count, int) or count < 1:
             raise DDNNError(f"{what} must be a whole number of at least 1, not {count!r}")
     wanted = _with_depths(subnets)
+    if zero_init and weights is not None:
+        raise DDNNError("zero_init and weights exclude each other: it would replace what is loaded; leave one out")
     if full.startswith(PREFIX):
         family = TimmModel(full, num_classes, in_channels, options)
         full, wanted = family.full, family.named(wanted)
@@ -71,6 +77,8 @@ def build(
     sources = _sources(weights, full, depths)
     states = {name: family.stock_layout(read_weights(source, name)) for name, source in sources.items()}
     model = family.build(depth, num_classes, in_channels, chosen)
+    if zero_init:
+        family.zero_branches(model)
     if full in states:
         head = (family.steps(depth) or [Step("head", ())])[-1].paths
         load_weights(model, states.pop(full), sources[full], head)

@@ -24,7 +24,7 @@ from ddnn.families import Depth, Family, Step, resolve_depths
 from ddnn.private_norms import make_norms_private
 from ddnn.routes import Routes
 from ddnn.segments import Segment, whole_nets
-from ddnn.shared_prefix import Output, run, run_separately
+from ddnn.shared_prefix import ForkGradients, Output, run, run_separately
 from ddnn.sharing import corresponding_paths, detach_parts, share_modules, tie
 
 
@@ -114,7 +114,13 @@ class DepthDynamicNetwork(nn.Module):
         return self[self.full if name is None else name](x)
 
     def forward_all(
-        self, x: Tensor, names: Iterable[str] | None = None, *, recompute: bool = False
+        self,
+        x: Tensor,
+        names: Iterable[str] | None = None,
+        *,
+        recompute: bool = False,
+        fork_gradients: ForkGradients = "sum",
+        teaching: Iterable[str] = (),
     ) -> dict[str, Output]:
         """Logits and features of several nets, what they have in common computed once.
 
@@ -127,12 +133,17 @@ class DepthDynamicNetwork(nn.Module):
                 objectives that have one.
             recompute: activation checkpointing: keep only what goes into each step, and compute the rest again in the
                 backward pass; less memory for more time (docs/performance.md has figures).
+            fork_gradients: what flows back into what nets have in common: the sum of their gradients, or the mean, so
+                that it does not grow with the number of nets (gradient equilibrium, see `ddnn.fork_gradients`).
+            teaching: nets among `names` that only teach: past what they have in common with others they run without a
+                gradient.
 
         Returns:
             For each name, shallow to deep, its logits and one feature a stage.
 
         Raises:
-            DDNNError: for an unknown name, or if `recompute` is wanted of nets that cannot be told apart into steps.
+            DDNNError: for an unknown name, or if `recompute` or the mean is wanted of nets that cannot be told apart
+                into steps.
 
         Example:
             >>> import ddnn, torch
@@ -142,12 +153,14 @@ class DepthDynamicNetwork(nn.Module):
             [(2, 16, 32, 32), (2, 32, 16, 16), (2, 64, 8, 8)]
         """
         nets = self._chosen(names)
+        taught = tuple(self._chosen(teaching))
         if recompute:
             self.check_recompute()
+        if fork_gradients != "sum":
+            self.check_forks()
         if not self.shares_prefix:
-            ends, feature = self.family.stage_ends, self.family.feature
-            return {name: run_separately(net, ends(self.depths[name]), x, feature) for name, net in nets.items()}
-        return run(self._routes.plan(tuple(nets)), nets, x, recompute)
+            return {name: self._run_separately(name, x, name not in taught) for name in nets}
+        return run(self._routes.plan(tuple(nets), taught), nets, x, recompute, fork_gradients)
 
     def cascade(self, x: Tensor, thresholds: Mapping[str, float], *, last: str | None = None) -> CascadeOutput:
         """For each image the answer of the first net that is sure enough; what nets have in common is computed once.
@@ -191,6 +204,14 @@ class DepthDynamicNetwork(nn.Module):
             raise DDNNError(
                 f"activation_checkpointing is not possible for {self.full}: its forward pass could not be split into "
                 "blocks; leave it out"
+            )
+
+    def check_forks(self) -> None:
+        """Raise a DDNNError if `forward_all` does not see where nets part, because they are not known as steps."""
+        if not self.shares_prefix and self.subnet_names:
+            raise DDNNError(
+                f"fork_gradients mean is not possible for {self.full}: its forward pass could not be split into "
+                "blocks, so its nets run one by one; leave it out"
             )
 
     def add_subnet(
@@ -269,6 +290,11 @@ class DepthDynamicNetwork(nn.Module):
         if private_norms:
             make_norms_private(subnet, self[self.full])
         return subnet
+
+    def _run_separately(self, name: str, x: Tensor, learns: bool) -> Output:
+        ends = self.family.stage_ends(self.depths[name])
+        with torch.set_grad_enabled(learns and torch.is_grad_enabled()):
+            return run_separately(self[name], ends, x, self.family.feature)
 
     def _hold(self, name: str, depth: Depth, model: nn.Module, steps: list[Step] | None, private_norms: bool) -> None:
         self._check_name(name)

@@ -45,17 +45,17 @@ class Routes:
         lengths = {name: common_prefix(steps, own) for name, own in self._steps.items() if name not in apart}
         return max(lengths.items(), key=lambda entry: entry[1])
 
-    def plan(self, names: tuple[str, ...]) -> Plan:
-        """In which turns these nets run together."""
-        return self._plans.get(names, lambda: self._make_plan(names))
+    def plan(self, names: tuple[str, ...], teaching: tuple[str, ...] = ()) -> Plan:
+        """In which turns these nets run together, of which some only teach."""
+        return self._plans.get((names, teaching), lambda: self._make_plan(names, teaching))
 
     def segments(self, names: tuple[str, ...]) -> tuple[Segment, ...]:
         """What these nets, given shallow to deep, consist of, cut where they part."""
         return self._segments.get(names, lambda: self._make_segments(names))
 
-    def _make_plan(self, names: tuple[str, ...]) -> Plan:
+    def _make_plan(self, names: tuple[str, ...], teaching: tuple[str, ...]) -> Plan:
         order = [step.key for step in self._steps[self._full]]
-        return plan({name: self._steps[name] for name in names}, order, self._joint, self.private)
+        return plan({name: self._steps[name] for name in names}, order, self._joint, self.private, teaching)
 
     def _make_segments(self, names: tuple[str, ...]) -> tuple[Segment, ...]:
         full = self._steps[self._full]
@@ -63,5 +63,5 @@ class Routes:
         return segments({name: self._steps[name] for name in names}, shareable)
 
     def _forget(self) -> None:
-        self._plans = Recent[tuple[str, ...], Plan]()
+        self._plans = Recent[tuple[tuple[str, ...], tuple[str, ...]], Plan]()
         self._segments = Recent[tuple[str, ...], tuple[Segment, ...]]()

@@ -5,17 +5,25 @@ go through the full net's steps side by side, in *lanes*: nets that have taken t
 value and are in one lane, and a lane takes a step once, for all of them. Where several lanes take a step, they stand
 on the same weights, and may take it in one call (see `ddnn.joint_call`). This is what makes training the nets together
 cheaper than one by one. A net with norms of its own shares its lane as far as it goes with the full net.
+
+Nets that only teach take part without a gradient from where they have left all others.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from ddnn.checkpointing import recomputed
 from ddnn.families.family import Step
+from ddnn.fork_gradients import scaled
 from ddnn.joint_call import can_pay, joint_call
+
+ForkGradients = Literal["sum", "mean"]
+"""What flows into what nets have in common: the sum of their gradients, or the mean, see `ddnn.fork_gradients`."""
 
 
 class Output(NamedTuple):
@@ -41,12 +49,25 @@ class Turn:
         ends: the nets for which the value after it is the feature of a stage; a block that ends a stage in one net
             may have others after it in another.
         joint: whether the lanes may take the step in one call.
+        shares: of each lane, the share of the nets that had its value before the step and learn.
+        learners: of each lane, how many of its nets learn.
     """
 
     lanes: tuple[tuple[str, ...], ...]
     steps: tuple[Step, ...]
     ends: frozenset[str]
     joint: bool
+    shares: tuple[float, ...]
+    learners: tuple[int, ...]
+
+    @property
+    def learns(self) -> bool:
+        """Whether any net does that takes the step."""
+        return any(self.learners)
+
+    def mode(self) -> AbstractContextManager[Any]:
+        """In which to run: without a gradient where nobody learns."""
+        return nullcontext() if self.learns else torch.no_grad()
 
     def run(self, nets: Mapping[str, nn.Module], *values: Any) -> Sequence[Any]:
         """The value of each lane after the step."""
@@ -67,7 +88,13 @@ class Turn:
 Plan = tuple[Turn, ...]
 
 
-def plan(paths: Mapping[str, list[Step]], order: Iterable[str], joint: bool, private: Collection[str] = ()) -> Plan:
+def plan(
+    paths: Mapping[str, list[Step]],
+    order: Iterable[str],
+    joint: bool,
+    private: Collection[str] = (),
+    teaching: Collection[str] = (),
+) -> Plan:
     """In which turns the nets go through their steps.
 
     Args:
@@ -75,11 +102,13 @@ def plan(paths: Mapping[str, list[Step]], order: Iterable[str], joint: bool, pri
         order: keys of all steps of the full net; every net takes some of them, in this order.
         joint: whether several lanes may take a step in one call.
         private: nets that share no value with any other once they have left out a step of the full net.
+        teaching: nets that only teach.
     """
     steps = {name: {step.key: step for step in path} for name, path in paths.items()}
     order = list(order)
     assert all(list(own) == [key for key in order if key in own] for own in steps.values()), "a net has its own order"
     place: dict[str, tuple[int, int] | str] = dict.fromkeys(paths, (-1, 0))  # nets at one place have one value
+    before: dict[str, tuple[str, ...]] = dict.fromkeys(paths, tuple(paths))  # the nets that have had its value
     turns: list[Turn] = []
     for key in order:
         lanes: dict[tuple[int, int] | str, list[str]] = {}
@@ -88,29 +117,64 @@ def plan(paths: Mapping[str, list[Step]], order: Iterable[str], joint: bool, pri
                 lanes.setdefault(place[name], []).append(name)
             elif name in private:
                 place[name] = name
-        if lanes:
-            turns.append(_turn(key, [tuple(lane) for lane in lanes.values()], steps, joint))
-            place |= {name: (len(turns), lane) for lane, names in enumerate(lanes.values()) for name in names}
+        for learn in (True, False):
+            own = [tuple(lane) for lane in lanes.values() if any(name not in teaching for name in lane) == learn]
+            if own:
+                turns.append(_turn(key, own, steps, joint, before, teaching))
+                place |= {name: (len(turns), number) for number, lane in enumerate(own) for name in lane}
+                before |= {name: lane for lane in own for name in lane}
     return tuple(turns)
 
 
-def _turn(key: str, lanes: Sequence[tuple[str, ...]], steps: Mapping[str, Mapping[str, Step]], joint: bool) -> Turn:
+def _turn(
+    key: str,
+    lanes: Sequence[tuple[str, ...]],
+    steps: Mapping[str, Mapping[str, Step]],
+    joint: bool,
+    before: Mapping[str, tuple[str, ...]],
+    teaching: Collection[str],
+) -> Turn:
     ends = frozenset(name for lane in lanes for name in lane if steps[name][key].ends_stage)
-    return Turn(tuple(lanes), tuple(steps[lane[0]][key] for lane in lanes), ends, joint and len(lanes) > 1)
+    learners = [sum(name not in teaching for name in lane) for lane in lanes]
+    of = [sum(name not in teaching for name in before[lane[0]]) for lane in lanes]
+    shares = tuple(count / max(1, most) for count, most in zip(learners, of, strict=True))
+    own = tuple(steps[lane[0]][key] for lane in lanes)
+    return Turn(tuple(lanes), own, ends, joint and len(lanes) > 1, shares, tuple(learners))
 
 
-def run(turns: Plan, nets: Mapping[str, nn.Module], x: Tensor, recompute: bool = False) -> dict[str, Output]:
-    """Every net's output for the images `x`; `recompute` keeps only what goes into each turn for the backward pass."""
+def run(
+    turns: Plan,
+    nets: Mapping[str, nn.Module],
+    x: Tensor,
+    recompute: bool = False,
+    fork_gradients: ForkGradients = "sum",
+) -> dict[str, Output]:
+    """Every net's output for the images `x`.
+
+    Args:
+        turns: of these nets.
+        nets: by name.
+        x: images, (batch, channels, height, width).
+        recompute: keep only what goes into each turn for the backward pass.
+        fork_gradients: what flows back where nets part. With the mean, what a net's own feature sends back counts one
+            over the number of nets that have it in common, as what its logits send back does.
+    """
+    mean = fork_gradients == "mean"
     reached: dict[str, Any] = dict.fromkeys(nets, x)
     features: dict[str, tuple[Tensor, ...]] = dict.fromkeys(nets, ())
     for turn in turns:
-        take = recomputed(turn.run, turn.modules(nets)) if recompute else turn.run
-        values = take(nets, *(reached[lane[0]] for lane in turn.lanes))
-        for lane, own, value in zip(turn.lanes, turn.steps, values, strict=True):
+        take = recomputed(turn.run, turn.modules(nets)) if recompute and turn.learns else turn.run
+        given = [reached[lane[0]] for lane in turn.lanes]
+        if mean and turn.learns:
+            given = [scaled(value, share) for value, share in zip(given, turn.shares, strict=True)]
+        with turn.mode():
+            values = take(nets, *given)
+        for lane, own, value, learners in zip(turn.lanes, turn.steps, values, turn.learners, strict=True):
             for name in lane:
                 reached[name] = value
                 if name in turn.ends:
-                    features[name] = (*features[name], own.feature(value))
+                    feature = own.feature(scaled(value, 1 / learners) if mean and learners else value)
+                    features[name] = (*features[name], feature)
     return {name: Output(reached[name], features[name]) for name in nets}
 
 

@@ -4,7 +4,11 @@ With many depths, a step on all of them takes long. One on the full net and a fe
 average: the mean over sub-nets that are drawn uniformly is an unbiased estimate of the mean over all. Universally
 slimmable networks draw their widths so (Yu and Huang, arXiv 1903.05134, section 3.2). Some objectives of peers have
 rules of their own.
+
+Of the nets that are drawn, not all need to learn: a step may train some of them, and let others teach.
 """
+
+from typing import NamedTuple
 
 import torch
 
@@ -46,6 +50,40 @@ def draw_nets(
     generator = torch.Generator().manual_seed(derive_seed(seed, epoch, step, _DRAW_STREAM))
     drawn = {others[place] for place in torch.randperm(len(others), generator=generator)[:wanted].tolist()}
     return tuple(name for name in names if name in always or name in drawn)
+
+
+class Lesson(NamedTuple):
+    """Which nets learn in a step, and which only teach.
+
+    Args:
+        learners: they are trained, shallow to deep.
+        teachers: they run without a gradient, for the learners to learn from; None where the full net learns too.
+    """
+
+    learners: tuple[str, ...]
+    teachers: tuple[str, ...] | None = None
+
+
+def alternating(drawn: tuple[str, ...], step: int, full_teaches: bool) -> Lesson:
+    """The full net and its sub-nets learn in turn, as partially masked networks do: a step trains the largest network
+    or smaller ones, at about half the cost (the sampler `ats` of `whittle` alternates so).
+
+    Args:
+        drawn: the nets that a step would train together, the full net last.
+        step: of the run, counted from 0: in those of even number the full net learns, alone.
+        full_teaches: whether its sub-nets learn from it.
+
+    Example:
+        >>> names = ("resnet8", "resnet14", "resnet20")
+        >>> alternating(names, 0, full_teaches=True)
+        Lesson(learners=('resnet20',), teachers=None)
+        >>> alternating(names, 1, full_teaches=True)
+        Lesson(learners=('resnet8', 'resnet14'), teachers=('resnet20',))
+    """
+    *subnets, full = drawn
+    if not subnets or step % 2 == 0:
+        return Lesson((full,))
+    return Lesson(tuple(subnets), (full,) if full_teaches else ())
 
 
 def never_drawn(names: tuple[str, ...], rule: Draw) -> tuple[str, ...]:

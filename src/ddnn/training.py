@@ -262,6 +262,7 @@ def _strategy(setup: Setup) -> Strategy | str:
         return "auto"
     return DDPStrategy(
         broadcast_buffers=False,  # running statistics are averaged instead, see `average_statistics`
-        find_unused_parameters=not draws_all(setup.network.names, setup.config.subnets_per_step, setup.objective.draw),
+        find_unused_parameters=setup.config.alternate
+        or not draws_all(setup.network.names, setup.config.subnets_per_step, setup.objective.draw),
         gradient_as_bucket_view=True,
     )

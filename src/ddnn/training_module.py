@@ -28,7 +28,7 @@ from ddnn.optimization import make_optimizer, schedule
 from ddnn.processes import any_process, average, total
 from ddnn.progress import EpochObserver
 from ddnn.sharded import shard, shard_model
-from ddnn.subnet_draw import draw_nets, never_drawn
+from ddnn.subnet_draw import Lesson, alternating, draw_nets, never_drawn
 from ddnn.training_step import TrainingStep
 from ddnn.weight_average import WeightAverage
 
@@ -80,8 +80,15 @@ class DepthDynamicTraining(LightningModule):
         self.teacher = None if decay is None else AveragedTeacher(network, decay)
         self.average = None if config.ema is None else WeightAverage(network, config.ema)
         self._step = TrainingStep(
-            network, objective, config.compile, config.activation_checkpointing, partner, self.teacher
+            network,
+            objective,
+            config.compile,
+            config.activation_checkpointing,
+            partner,
+            self.teacher,
+            config.fork_gradients,
         )
+        self._full_teaches = objective.full_teaches
         self._totals: dict[str, Tensor] = {}
         self._steps_with: Counter[str] = Counter()
         self._batches: Any = None
@@ -175,9 +182,12 @@ class DepthDynamicTraining(LightningModule):
             self._update_averages()
         count, seed = self.config.subnets_per_step, self.config.seed
         names = draw_nets(self.network.names, count, seed, self.current_epoch, step, self._draw)
+        learners, teachers = (
+            alternating(names, self.global_step, self._full_teaches) if self.config.alternate else Lesson(names)
+        )
         done = step * self.config.accumulate / int(self.trainer.num_training_batches)
         epoch = torch.full((), self.current_epoch + done, device=self.device)
-        loss = self._step(images, labels, epoch, names)
+        loss = self._step(images, labels, epoch, learners, teachers)
         self._add({"loss": loss.total.detach(), **loss.parts})
         if (batch_index + 1) % FINITE_CHECK_STEPS == 0:
             self._refuse_non_finite("loss", self._totals)

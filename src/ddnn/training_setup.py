@@ -99,6 +99,8 @@ def _refuse_what_cannot_be(setup: Setup) -> None:
         _try_size(network, size)
     if config.activation_checkpointing:
         network.check_recompute()
+    if config.fork_gradients != "sum":
+        network.check_forks()
     setup.directory.check_room(_bytes_needed(setup))
     data.training(torch.device("cpu"), shard=processes.shard, parts=config.accumulate)
     data.test(torch.device("cpu"))
@@ -165,6 +167,7 @@ def _fresh(config: TrainConfig, data: Data, seed: int) -> DepthDynamicNetwork:
         in_channels=data.spec.channels,
         weights=config.weights,
         private_norms=_private_norms(config),
+        zero_init=config.zero_init,
         **config.model_options,
     )
     network.data_spec = data.spec

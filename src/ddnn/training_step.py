@@ -5,6 +5,7 @@ changes from step to step must come in as tensors, for torch compiles anew for e
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from types import FunctionType
 from typing import Any
 
@@ -13,8 +14,9 @@ from torch import Tensor
 
 from ddnn.averaged_teacher import AveragedTeacher
 from ddnn.network import DepthDynamicNetwork
-from ddnn.objectives import PARTNER, TEACHER, Loss, Objective
-from ddnn.shared_prefix import Output
+from ddnn.objectives import EKD, PARTNER, TEACHER, Joint, Loss, Objective
+from ddnn.objectives.objective import net_weights
+from ddnn.shared_prefix import ForkGradients, Output
 
 Program = Callable[[Tensor, Tensor, Tensor], Loss]
 
@@ -32,6 +34,7 @@ class TrainingStep:
         recompute: activation checkpointing, see `DepthDynamicNetwork.forward_all`.
         partner: a second network of the same nets, for objectives that have one.
         teacher: the average of the full net's weights, for objectives that learn from it.
+        fork_gradients: what flows back where nets part, see `DepthDynamicNetwork.forward_all`.
 
     Example:
         >>> import ddnn, torch
@@ -50,12 +53,21 @@ class TrainingStep:
         recompute: bool = False,
         partner: DepthDynamicNetwork | None = None,
         teacher: AveragedTeacher | None = None,
+        fork_gradients: ForkGradients = "sum",
     ) -> None:
         self._network, self._objective, self._partner, self._teacher = network, objective, partner, teacher
         self._compile, self._recompute = compile, recompute
-        self._programs: dict[tuple[str, ...], Program] = {}
+        self._fork_gradients: ForkGradients = fork_gradients
+        self._programs: dict[tuple[tuple[str, ...], tuple[str, ...] | None], Program] = {}
 
-    def __call__(self, images: Tensor, labels: Tensor, epoch: Tensor, names: tuple[str, ...]) -> Loss:
+    def __call__(
+        self,
+        images: Tensor,
+        labels: Tensor,
+        epoch: Tensor,
+        names: tuple[str, ...],
+        teachers: tuple[str, ...] | None = None,
+    ) -> Loss:
         """The loss of one batch.
 
         Args:
@@ -63,19 +75,26 @@ class TrainingStep:
             labels: class numbers, (batch,), or the classes' shares, (batch, classes).
             epoch: epochs trained so far with the fraction of this one, a scalar.
             names: the nets that are trained, the full net last.
+            teachers: in steps that train sub-nets alone, those that run without a gradient to teach them.
         """
-        if names not in self._programs:
-            self._programs[names] = self._program(names)
-        return self._programs[names](images, labels, epoch)
+        if (names, teachers) not in self._programs:
+            self._programs[names, teachers] = self._program(names, teachers)
+        return self._programs[names, teachers](images, labels, epoch)
 
-    def _program(self, names: tuple[str, ...]) -> Program:
-        network, objective, recompute = self._network, self._objective, self._recompute
+    def _program(self, learners: tuple[str, ...], teachers: tuple[str, ...] | None) -> Program:
+        network, recompute, fork_gradients = self._network, self._recompute, self._fork_gradients
         partner, teacher = self._partner, self._teacher
+        names, teaching = (*learners, *(teachers or ())), teachers or ()
+        objective = self._objective
+        if teachers is not None:
+            objective = _without_full(objective, learners, network.full)
 
         def program(images: Tensor, labels: Tensor, epoch: Tensor) -> Loss:
-            outputs = network.forward_all(images, names, recompute=recompute)
+            outputs = network.forward_all(
+                images, names, recompute=recompute, fork_gradients=fork_gradients, teaching=teaching
+            )
             if partner is not None:
-                others = partner.forward_all(images, names, recompute=recompute)
+                others = partner.forward_all(images, names, recompute=recompute, fork_gradients=fork_gradients)
                 outputs = {PARTNER + name: output for name, output in others.items()} | outputs
             if teacher is not None:
                 outputs = {TEACHER: Output(teacher(images), ())} | outputs
@@ -86,6 +105,13 @@ class TrainingStep:
         mode = None if self._compile is True else self._compile
         compiled: Any = torch.compile(_with_own_code(program), dynamic=False, mode=mode)
         return compiled
+
+
+def _without_full(objective: Objective, subnets: tuple[str, ...], full: str) -> Objective:
+    """The objective of a step in which the full net does not learn: its loss counts nothing, and the sub-nets' what
+    they count beside it."""
+    assert isinstance(objective, EKD | Joint), "the configuration allows no other"
+    return replace(objective, loss_weights=net_weights((*subnets, full), objective.loss_weights) | {full: 0.0})
 
 
 def _with_own_code(function: Any) -> FunctionType:

@@ -89,8 +89,10 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> list[tuple[tuple[str, ...], Loss]]
     taken: list[tuple[tuple[str, ...], Loss]] = []
     real = TrainingStep.__call__
 
-    def note(self: TrainingStep, images: Tensor, labels: Tensor, epoch: Tensor, names: tuple[str, ...]) -> Loss:
-        taken.append((names, real(self, images, labels, epoch, names)))
+    def note(
+        self: TrainingStep, images: Tensor, labels: Tensor, epoch: Tensor, names: tuple[str, ...], *more: Any
+    ) -> Loss:
+        taken.append((names, real(self, images, labels, epoch, names, *more)))
         return taken[-1][1]
 
     monkeypatch.setattr(TrainingStep, "__call__", note)

@@ -79,7 +79,7 @@ def config_of(task: Task, config: CompareConfig) -> TrainConfig:
             shared = replace(shared, epochs=max(1, round(config.finetune * shared.epochs)))
         return shared
     if task.method not in ("joint", "ekd"):
-        shared = replace(shared, subnets_per_step=None, loss_weights=None)
+        shared = replace(shared, subnets_per_step=None, loss_weights=None, alternate=False)
     objective: Any = task.method
     return replace(shared, objective=objective)
 

@@ -68,6 +68,8 @@ class TrainConfig(DataConfig):
             torchvision's weights, such as IMAGENET1K_V1, or timm/NAME; or a mapping from names of nets to those.
         private_norms: sub-nets with norm weights of their own past the common prefix: true for all, or their names;
             None means none, and with the objective adn the smallest.
+        zero_init: let the last norm of every residual branch of a fresh network start at zero, so that all nets of a
+            ResNet start as one function; see `ddnn.build`.
         objective: ekd; joint, which is cross-entropy on every net without distillation; or what a peer minimises:
             inplace (universally slimmable networks), adn (adaptive depth networks; nets between the smallest and the
             full net are calibrated only), sampled (once-for-all) or cooperative (two networks that teach each other).
@@ -76,6 +78,11 @@ class TrainConfig(DataConfig):
             the full net too, with alpha 1, temperature 2 and no attention term.
         loss_weights: weights of the losses of nets by their names, for ekd and joint; where none is given, the full
             net has 1, and each sub-net 1 over their number.
+        fork_gradients: what flows back from the nets into what they have in common: the sum of their gradients, or the
+            mean (gradient equilibrium, `ddnn.fork_gradients`).
+        alternate: the full net and its sub-nets learn in turn, a step each: the first step trains the full net alone,
+            the second the sub-nets, and so on. Where the full net teaches, it runs without a gradient in the steps of
+            its sub-nets. Weights of nets that do not learn in a step rest in it.
         epochs: passes over the training images.
         optimizer: sgd (with Nesterov momentum) or adamw.
         lr: peak learning rate; None means 0.1 for sgd, more in proportion for batches above 128, 0.001 for adamw.
@@ -119,9 +126,12 @@ class TrainConfig(DataConfig):
     model_options: dict[str, Any] = field(default_factory=dict)
     weights: str | dict[str, str] | None = None
     private_norms: bool | list[str] | None = None
+    zero_init: bool = False
     objective: Literal["ekd", "joint", "inplace", "adn", "sampled", "cooperative"] = "ekd"
     ekd: EKDConfig = field(default_factory=lambda: EKDConfig(alpha=1.0, beta=0.0, temperature=2.0, teacher="average"))
     loss_weights: dict[str, float] | None = None
+    fork_gradients: Literal["sum", "mean"] = "sum"
+    alternate: bool = False
     epochs: int = 20
     optimizer: Literal["sgd", "adamw"] = "sgd"
     lr: float | None = None
@@ -193,18 +203,28 @@ class TrainConfig(DataConfig):
             f"checkpoint_steps must be at least 1, not {self.checkpoint_steps}",
         )
         check(1 <= self.keep_checkpoints <= 100, f"keep_checkpoints must be 1 to 100, not {self.keep_checkpoints}")
+        check(
+            not (self.zero_init and self.weights),
+            "zero_init and weights exclude each other: it would replace what is loaded; leave one of the two out",
+        )
         self._check_sharding()
         self._check_objective()
-        taken = sorted({"full", "subnets", "num_classes", "in_channels", "weights"} & set(self.model_options))
+        own = {"full", "subnets", "num_classes", "in_channels", "weights", "zero_init"}
+        taken = sorted(own & set(self.model_options))
         check(
             not taken,
-            f"{', '.join(taken)} cannot be among the model_options: full, subnets and weights are keys of their own, "
+            f"{', '.join(taken)} cannot be among the model_options: full, subnets, weights and zero_init are keys of "
+            "their own, "
             "num_classes and in_channels follow from the data",
         )
 
     def _check_objective(self) -> None:
         own = self.objective in ("ekd", "joint")
-        for key, value in (("subnets_per_step", self.subnets_per_step), ("loss_weights", self.loss_weights)):
+        for key, value in (
+            ("subnets_per_step", self.subnets_per_step),
+            ("loss_weights", self.loss_weights),
+            ("alternate", self.alternate or None),
+        ):
             check(
                 own or value is None,
                 f"{key} goes with the objectives ekd and joint; {self.objective} has a rule of its own: leave it out",
@@ -214,8 +234,9 @@ class TrainConfig(DataConfig):
 
     def _check_sharding(self) -> None:
         """FSDP keeps a block's weights until all nets have run it, so they have to run, all of them."""
-        options = ("compile", "activation_checkpointing", "channels_last", "subnets_per_step")
+        options = ("compile", "activation_checkpointing", "channels_last", "subnets_per_step", "alternate")
         wrong = [name for name in options if getattr(self, name)]
+        wrong += ["fork_gradients mean"] if self.fork_gradients == "mean" else []
         wrong += [f"objective {self.objective}"] if self.objective not in ("ekd", "joint", "inplace") else []
         check(
             self.strategy == "ddp" or not wrong,

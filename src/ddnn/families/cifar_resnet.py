@@ -3,7 +3,7 @@
 torchvision has no such model, so the stock model is ours: three stages of torchvision's own basic blocks.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,7 +14,7 @@ from torchvision.models.resnet import BasicBlock
 
 from ddnn.errors import DDNNError
 from ddnn.families.family import Depth, Family, Step, flatten
-from ddnn.families.resnet import block_steps
+from ddnn.families.resnet import block_steps, last_norms
 
 
 @dataclass(frozen=True)
@@ -125,6 +125,10 @@ class CifarResNetFamily(Family):
     def steps(self, depth: Depth) -> list[Step]:
         """Stem, each block, head; see `Family.steps`."""
         return [Step("stem", ("conv1", "bn1", "relu")), *block_steps(depth), Step("head", ("avgpool", flatten, "fc"))]
+
+    def branch_ends(self, model: nn.Module) -> Iterator[Tensor]:
+        """The last norm of each block; see `Family.branch_ends`."""
+        return last_norms(model)
 
 
 FAMILIES: tuple[Family, ...] = (CifarResNetFamily(),)

@@ -3,7 +3,7 @@
 torchvision has no such model, so the stock model is ours: three stages of pre-activation blocks.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -117,6 +117,10 @@ class CifarWideResNetFamily(Family):
         """Stem, each block, head; see `Family.steps`."""
         head = Step("head", ("bn1", "relu", "avgpool", flatten, "fc"))
         return [Step("stem", ("conv1",)), *block_steps(depth), head]
+
+    def branch_ends(self, model: nn.Module) -> Iterator[Tensor]:
+        """The last convolution of each block, which no norm comes after; see `Family.branch_ends`."""
+        return (block.conv2.weight for block in model.modules() if isinstance(block, PreActivationBlock))
 
 
 FAMILIES: tuple[Family, ...] = (CifarWideResNetFamily(),)

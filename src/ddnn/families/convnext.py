@@ -1,9 +1,9 @@
 """torchvision's ConvNeXts: tiny in small (Liu et al., arXiv 2201.03545). Base and large are wider, and do not nest."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
-from torch import nn
-from torchvision.models.convnext import CNBlockConfig, ConvNeXt
+from torch import Tensor, nn
+from torchvision.models.convnext import CNBlock, CNBlockConfig, ConvNeXt
 
 from ddnn.families.family import Depth, Family, Step
 from ddnn.families.stochastic_depth import StochasticDepthOptions
@@ -36,6 +36,10 @@ class ConvNeXtFamily(Family):
     def steps(self, depth: Depth) -> list[Step]:
         """Stem, each block, each downsampling, head; see `Family.steps`."""
         return [Step("stem", ("features.0",)), *numbered_stages(depth), Step("head", ("avgpool", "classifier"))]
+
+    def branch_ends(self, model: nn.Module) -> Iterator[Tensor]:
+        """The scale of each block, which is 1e-6 in a stock model; see `Family.branch_ends`."""
+        return (block.layer_scale for block in model.modules() if isinstance(block, CNBlock))
 
 
 def numbered_stages(depth: Depth) -> list[Step]:

@@ -6,11 +6,12 @@ the steps, so a new family is one small file: subclass `Family`, and name the in
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from ddnn.errors import DDNNError, near
@@ -112,6 +113,25 @@ class Family(ABC):
             Slices of the full net's tensor, by the name of the sub-net's.
         """
         return {}
+
+    def branch_ends(self, model: nn.Module) -> Iterable[Tensor]:
+        """The parameters that end the residual branches of a model: with zeros there, each branch gives zeros, and a
+        block that keeps the shape passes on what it gets."""
+        return ()
+
+    @torch.no_grad()
+    def zero_branches(self, model: nn.Module) -> None:
+        """Let all residual branches of a fresh model start at zero; see `ddnn.build`.
+
+        Raises:
+            DDNNError: if it has none, or it is not known where they end.
+        """
+        ends = tuple(self.branch_ends(model))
+        if not ends:
+            raise DDNNError(f"zero_init is not possible for {self.name}: its nets have no residual branches; leave "
+                            "it out")  # fmt: skip
+        for parameter in ends:
+            parameter.zero_()
 
     def stock_layout(self, state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         """A published state dict under the names that the stock model has today."""

@@ -85,6 +85,11 @@ class OwnModel(Family):
                 )
             return None
 
+    def zero_branches(self, model: nn.Module) -> None:
+        """Refused: where a user's branches end is not known; see `Family.zero_branches`."""
+        raise DDNNError(f"zero_init is not possible for {self._title}: it is not known where its residual branches "
+                        "end; leave it out")  # fmt: skip
+
     def stage_ends(self, depth: Depth) -> tuple[str, ...]:
         """The last block of each stage."""
         return tuple(kept[-1] for kept in self._kept(depth))

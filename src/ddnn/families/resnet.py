@@ -4,11 +4,11 @@ Komodakis, arXiv 1605.07146).
 Basic-block and bottleneck nets do not nest in each other: their blocks have different shapes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from torch import nn
+from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
 
 from ddnn.errors import DDNNError
@@ -58,6 +58,17 @@ class TorchvisionResNet(Family):
         """Stem, each block, head; see `Family.steps`."""
         stem = Step("stem", ("conv1", "bn1", "relu", "maxpool"))
         return [stem, *block_steps(depth), Step("head", ("avgpool", flatten, "fc"))]
+
+    def branch_ends(self, model: nn.Module) -> Iterator[Tensor]:
+        """The last norm of each block, as torchvision's `zero_init_residual`; see `Family.branch_ends`."""
+        return last_norms(model)
+
+
+def last_norms(model: nn.Module) -> Iterator[Tensor]:
+    """The weights of the last norm of each of torchvision's residual blocks; their biases are zero in fresh models."""
+    for block in model.modules():
+        if isinstance(block, BasicBlock | Bottleneck):
+            yield (block.bn3 if isinstance(block, Bottleneck) else block.bn2).weight
 
 
 def block_steps(depth: Depth) -> list[Step]:

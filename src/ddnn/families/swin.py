@@ -3,7 +3,7 @@
 B is wider, and does not nest.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -73,6 +73,20 @@ class TorchvisionSwin(Family):
         stages = [replace(step, feature=channels_first) for step in numbered_stages(depth)]
         head = Step("head", ("norm", "permute", "avgpool", "flatten", "head"))
         return [Step("patches", ("features.0",)), *stages, head]
+
+    def branch_ends(self, model: nn.Module) -> Iterator[Tensor]:
+        """The last linear layers of attention and MLP, or in version 2 the norms after them; see
+        `Family.branch_ends`."""
+        for block in model.modules():
+            if isinstance(block, SwinTransformerBlockV2):
+                yield from (*block.norm1.parameters(), *block.norm2.parameters())
+            elif isinstance(block, SwinTransformerBlock):
+                yield from (*block.attn.proj.parameters(), *last_linear(block.mlp).parameters())
+
+
+def last_linear(mlp: nn.Sequential) -> nn.Module:
+    """The last linear layer of one of torchvision's MLPs."""
+    return [module for module in mlp if isinstance(module, nn.Linear)][-1]
 
 
 DEPTHS: dict[str, Depth] = {"t": (2, 2, 6, 2), "s": (2, 2, 18, 2)}

@@ -121,6 +121,14 @@ class TimmModel(OwnModel):
         self._template = model
         return model
 
+    def zero_branches(self, model: nn.Module) -> None:
+        """What timm calls `zero_init_last`, which many of its models do by themselves; see `Family.zero_branches`."""
+        blocks: list[Any] = [block for block in model.modules() if hasattr(block, "zero_init_last")]
+        if not blocks:
+            super().zero_branches(model)
+        for block in blocks:
+            block.zero_init_last()
+
     def check(self, depth: Depth) -> None:
         """Refuse a depth without a block that changes the shape; see `Family.check`."""
         super().check(depth)

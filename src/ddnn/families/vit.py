@@ -3,15 +3,17 @@
 B and L differ in width, and so do not nest; within each, every depth does: `{"vit_6": (6,)}`.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import isqrt
 
 import torch
 from torch import Tensor, nn
-from torchvision.models.vision_transformer import VisionTransformer
+from torchvision.models.vision_transformer import EncoderBlock, VisionTransformer
 
 from ddnn.errors import DDNNError
 from ddnn.families.family import Depth, Family, Step
+from ddnn.families.swin import last_linear
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,12 @@ class TorchvisionViT(Family):
         layers = [Step(path, (path,), ends_stage=path == paths[-1], feature=token_grid) for path in paths]
         head = Step("head", ("encoder.ln", first_token, "heads"))
         return [Step("embedding", (embed,), owns=embedding), *layers, head]
+
+    def branch_ends(self, model: nn.Module) -> Iterator[Tensor]:
+        """The last linear layers of attention and MLP; see `Family.branch_ends`."""
+        for block in model.modules():
+            if isinstance(block, EncoderBlock):
+                yield from (*block.self_attention.out_proj.parameters(), *last_linear(block.mlp).parameters())
 
 
 FAMILIES: tuple[Family, ...] = (

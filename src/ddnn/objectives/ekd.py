@@ -69,6 +69,11 @@ class EKD(Objective):
         """See `Objective`."""
         return self.config.decay if self.config.teacher == "average" and self.config.alpha else None
 
+    @property
+    def full_teaches(self) -> bool:
+        """See `Objective`."""
+        return self.config.teacher != "average" or self.config.beta > 0
+
     def _divergences(self, outputs: Mapping[str, Output]) -> dict[str, Tensor]:
         """From the teacher, of each net that it teaches; of none where an average would not count."""
         *subnets, full = (name for name in outputs if name != TEACHER)

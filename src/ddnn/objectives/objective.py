@@ -37,6 +37,7 @@ class Objective(ABC):
         private_norms: whether the smallest sub-net has norm weights of its own, where the configuration leaves it open.
         teacher_decay: of an average of the full net's weights whose output comes first, under the name `TEACHER`, see
             `ddnn.averaged_teacher`; None for objectives without.
+        full_teaches: whether the sub-nets learn from what the full net gives in the same step.
     """
 
     draw: ClassVar[Draw] = "full_and_others"
@@ -47,6 +48,11 @@ class Objective(ABC):
     def teacher_decay(self) -> float | None:
         """See the attributes."""
         return None
+
+    @property
+    def full_teaches(self) -> bool:
+        """See the attributes."""
+        return False
 
     @abstractmethod
     def __call__(self, outputs: Mapping[str, Output], labels: Tensor, epoch: float | Tensor = 0.0) -> Loss:
