@@ -28,8 +28,9 @@ from ddnn.optimization import make_optimizer, schedule
 from ddnn.processes import any_process, average, total
 from ddnn.progress import EpochObserver
 from ddnn.sharded import shard, shard_model
-from ddnn.subnet_draw import Lesson, alternating, draw_nets, never_drawn
-from ddnn.training_step import TrainingStep
+from ddnn.subnet_draw import alternating, draw_nets, never_drawn
+from ddnn.training_step import TrainingStep, added
+from ddnn.views import lessons, look
 from ddnn.weight_average import WeightAverage
 
 _PROCESS_STREAM = 4  # sets the seeds of dropout and the like apart, for all processes but the first
@@ -87,6 +88,7 @@ class DepthDynamicTraining(LightningModule):
             partner,
             self.teacher,
             config.fork_gradients,
+            config.label_smoothing_on == "all",
         )
         self._full_teaches = objective.full_teaches
         self._totals: dict[str, Tensor] = {}
@@ -110,7 +112,7 @@ class DepthDynamicTraining(LightningModule):
 
     def train_dataloader(self) -> Any:
         """The training images, on the device."""
-        self._batches = self.data.training(self.device, shard=self._shard, parts=self.config.accumulate)
+        self._batches = self.data.batches(self.device, shard=self._shard, parts=self.config.accumulate)
         return self._batches
 
     def val_dataloader(self) -> Any:
@@ -118,10 +120,11 @@ class DepthDynamicTraining(LightningModule):
         batches = self.data.validation(self.device, shard=self._shard)
         return [] if batches is None else batches
 
-    def on_after_batch_transfer(self, batch: tuple[Tensor, Tensor], dataloader_idx: int) -> tuple[Tensor, Tensor]:
+    def on_after_batch_transfer(self, batch: tuple[Tensor, ...], dataloader_idx: int) -> tuple[Tensor, ...]:
         """Give the images of a batch the memory format that the weights have."""
-        images, labels = batch
-        return (images.contiguous(memory_format=torch.channels_last) if self.config.channels_last else images), labels
+        if not self.config.channels_last:
+            return batch
+        return tuple(part.contiguous(memory_format=torch.channels_last) if part.ndim == 4 else part for part in batch)
 
     @property
     def _shard(self) -> tuple[int, int]:
@@ -173,21 +176,21 @@ class DepthDynamicTraining(LightningModule):
         self._steps_with = Counter()
         self._began = time.perf_counter()
 
-    def training_step(self, batch: tuple[Tensor, Tensor], batch_index: int) -> Tensor:
+    def training_step(self, batch: tuple[Tensor, ...], batch_index: int) -> Tensor:
         """The loss of one batch."""
-        images, labels = batch
-        self._last_images = images
+        self._last_images = batch[0]
         step, part = divmod(batch_index, self.config.accumulate)
         if part == 0:
             self._update_averages()
         count, seed = self.config.subnets_per_step, self.config.seed
         names = draw_nets(self.network.names, count, seed, self.current_epoch, step, self._draw)
-        learners, teachers = (
-            alternating(names, self.global_step, self._full_teaches) if self.config.alternate else Lesson(names)
-        )
+        seen = look(batch, self.config, self.current_epoch, step)
+        due = lessons(names, seen, self._full_teaches)
+        if self.config.alternate:
+            due = (alternating(names, self.global_step, self._full_teaches),)
         done = step * self.config.accumulate / int(self.trainer.num_training_batches)
         epoch = torch.full((), self.current_epoch + done, device=self.device)
-        loss = self._step(images, labels, epoch, learners, teachers)
+        loss = added([self._step(*seen.by(lesson), epoch, *lesson) for lesson in due])
         self._add({"loss": loss.total.detach(), **loss.parts})
         if (batch_index + 1) % FINITE_CHECK_STEPS == 0:
             self._refuse_non_finite("loss", self._totals)

@@ -28,6 +28,9 @@ class AugmentConfig:
             (Hoffer et al., arXiv 1901.09335).
         sizes: the side of large training images from some epochs on, counted from 0, in place of image_size, such as
             {0: 128, 30: 160, 60: 224}; scores are always those at image_size.
+        subnets: what sub-nets see: the same as the full net; or, with weak, the same crops without policy, erase,
+            mixup and cutmix, and with plain labels. Then full net and sub-nets share no computation. For the
+            objectives ekd and joint.
     """
 
     crop: int | None = None
@@ -39,6 +42,7 @@ class AugmentConfig:
     cutmix: float = 0.0
     repeats: int = 1
     sizes: dict[int, int] | None = None
+    subnets: Literal["same", "weak"] = "same"
 
     def __post_init__(self) -> None:
         check_types(self, "augment.")
@@ -54,6 +58,11 @@ class AugmentConfig:
             )
         for name in ("mixup", "cutmix"):
             check(0 <= getattr(self, name) < inf, f"augment.{name} must be 0 or more, not {getattr(self, name)}")
+        check(
+            self.subnets == "same" or self.policy != "none" or any((self.erase, self.mixup, self.cutmix)),
+            "augment.subnets weak leaves out policy, erase, mixup and cutmix, and none of them is on: "
+            "give one of them, or leave it out",
+        )
 
 
 @dataclass(frozen=True)

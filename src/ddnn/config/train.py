@@ -5,8 +5,8 @@ from itertools import pairwise
 from math import comb
 from typing import Any, Literal
 
-from ddnn.config.data import DataConfig
 from ddnn.config.fields import check, check_types
+from ddnn.config.views import ViewsConfig
 
 LARGEST_NUMBER_OF_PROGRAMS = 16  # each takes a minute or so to compile
 
@@ -53,8 +53,8 @@ class EKDConfig:
 
 
 @dataclass(frozen=True)
-class TrainConfig(DataConfig):
-    """One training run. The fields of `DataConfig` come first.
+class TrainConfig(ViewsConfig):
+    """One training run. The fields of `DataConfig` and `ViewsConfig` come first.
 
     Args:
         full: the full net; `ddnn families` lists them.
@@ -209,6 +209,7 @@ class TrainConfig(DataConfig):
         )
         self._check_sharding()
         self._check_objective()
+        self._check_told_apart()
         own = {"full", "subnets", "num_classes", "in_channels", "weights", "zero_init"}
         taken = sorted(own & set(self.model_options))
         check(
@@ -232,6 +233,18 @@ class TrainConfig(DataConfig):
         for name, weight in (self.loss_weights or {}).items():
             check(weight >= 0, f"the loss weight of {name} must be 0 or more, not {weight}")
 
+    def _check_told_apart(self) -> None:
+        """Other objectives, and shares of the weights, know no loss of the full net alone beside that of sub-nets."""
+        apart = ", ".join(self.told_apart)
+        check(
+            not apart or self.objective in ("ekd", "joint"),
+            f"{apart} goes with the objectives ekd and joint, not with {self.objective}: leave it out",
+        )
+        check(
+            not apart or self.strategy == "ddp",
+            f"strategy fsdp does not go with {apart}: leave that out, or use the strategy ddp",
+        )
+
     def _check_sharding(self) -> None:
         """FSDP keeps a block's weights until all nets have run it, so they have to run, all of them."""
         options = ("compile", "activation_checkpointing", "channels_last", "subnets_per_step", "alternate")
@@ -244,17 +257,17 @@ class TrainConfig(DataConfig):
         )
 
     def _check_subnets_per_step(self, drawn: int) -> None:
-        count = len(self.subnet_depths)
+        count, sizes = len(self.subnet_depths), 1 + len(self.subnet_sizes or ())
         check(
             1 <= drawn <= count,
             f"subnets_per_step must be at least 1 and at most the number of sub-nets, {count}, not {drawn}; leave it "
             "out to train all of them in each step",
         )
         check(
-            not self.compile or comb(count, drawn) <= LARGEST_NUMBER_OF_PROGRAMS,
+            not self.compile or comb(count, drawn) * sizes <= LARGEST_NUMBER_OF_PROGRAMS,
             f"compile would make a program for each of the {comb(count, drawn)} sets of {drawn} out of {count} "
-            f"sub-nets, and at most {LARGEST_NUMBER_OF_PROGRAMS} are allowed; give another subnets_per_step, or "
-            "leave one of the two out",
+            f"sub-nets{f' and each of {sizes} image sizes' * (sizes > 1)}, and at most {LARGEST_NUMBER_OF_PROGRAMS} "
+            "are allowed; give another subnets_per_step, or leave one of the two out",
         )
 
     @property

@@ -12,7 +12,7 @@ from ddnn.data.augmentation import Augmentation
 from ddnn.data.corrupt import CorruptImages
 from ddnn.data.images import IMAGENET_MEAN, IMAGENET_STD, statistics
 from ddnn.data.large import LargeLoader, evaluation_transform, training_transform
-from ddnn.data.loader import Loader
+from ddnn.data.loader import Loader, TrainingLoader, WithViews
 from ddnn.data.memory import MemoryLoader, decode_all
 from ddnn.data.mixing import mixed
 from ddnn.data.order import EpochOrder
@@ -100,7 +100,9 @@ class Data:
         other._seed = seed
         return other
 
-    def training(self, device: torch.device | str, *, shard: tuple[int, int] = (0, 1), parts: int = 1) -> Loader:
+    def training(
+        self, device: torch.device | str, *, shard: tuple[int, int] = (0, 1), parts: int = 1
+    ) -> TrainingLoader:
         """Training images, shuffled and augmented.
 
         Args:
@@ -117,11 +119,20 @@ class Data:
         loader = self._loader("train", self._parts[0], device, shard, parts)
         return mixed(loader, self._config.augment, self.num_classes, self._seed, parts)
 
+    def batches(
+        self, device: torch.device | str, *, shard: tuple[int, int] = (0, 1), parts: int = 1
+    ) -> TrainingLoader | WithViews:
+        """What a step is trained on: batches of `training`, or with `augment.subnets` weak `Views`."""
+        loader = self.training(device, shard=shard, parts=parts)
+        return loader if self._config.augment.subnets == "same" else WithViews(loader)
+
     def calibration(self, device: torch.device | str) -> Loader:
-        """Training images to set running statistics by: augmented, but as large as test images, and neither mixed with
-        each other nor repeated."""
+        """Training images to set running statistics by: augmented as those that sub-nets see, but as large as test
+        images, and neither mixed with each other nor repeated."""
         plain = copy(self)
         augment = replace(self._config.augment, mixup=0.0, cutmix=0.0, repeats=1, sizes=None)
+        if augment.subnets == "weak":
+            augment = replace(augment, policy="none", erase=0.0, subnets="same")
         plain._config = replace(self._config, augment=augment)
         return plain.training(device)
 
@@ -170,7 +181,7 @@ class Data:
 
     def _loader(
         self, name: str, split: Split, device: torch.device | str, shard: tuple[int, int], parts: int = 1
-    ) -> Loader:
+    ) -> TrainingLoader:
         training, device, config = name == "train", torch.device(device), self._config
         pixels = None
         if is_small(self.size):

@@ -15,6 +15,7 @@ from torch import Tensor
 from ddnn.data.augmentation import Augmentation, Rectangles, Shifts, draw_rectangles, draw_shifts, erase, shift
 from ddnn.data.corrupt import CorruptImages
 from ddnn.data.images import normalise, resize
+from ddnn.data.loader import Views
 from ddnn.data.order import EpochOrder, derive_seed
 from ddnn.data.policies import Drawn, apply, draw_policy
 from ddnn.data.splits import Split
@@ -111,12 +112,23 @@ class MemoryLoader:
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield (images float32 of shape (batch, channels, height, width), labels int64 of shape (batch,))."""
+        for images, labels, change in self._cropped():
+            yield self._prepare(images, change), labels
+
+    def views(self) -> Iterator[Views]:
+        """Yield them together with what sub-nets see: the same crops, and nothing else of what was drawn."""
+        for images, labels, change in self._cropped():
+            yield Views(self._prepare(images, change), labels, self._normalised(images), labels)
+
+    def _cropped(self) -> Iterator[tuple[Tensor, Tensor, _Change]]:
+        """Cropped and mirrored pixels, their labels, and what else happens to them."""
         changes = self._changes()
         for number, chosen in enumerate(self._order.batches(self._epoch)):
             change = next(changes)
             if number >= self._first:
                 places = chosen.to(self._device)
-                yield self._prepare(self._pixels[places], change), self._labels[places]
+                images = self._pixels[places]
+                yield images if change.shifts is None else shift(images, change.shifts), self._labels[places], change
 
     def _changes(self) -> Iterator[_Change]:
         """What happens to each batch, drawn for all processes and parts, and thus the same however many there are."""
@@ -146,8 +158,10 @@ class MemoryLoader:
         return draw
 
     def _prepare(self, images: Tensor, change: _Change) -> Tensor:
-        images = images if change.shifts is None else shift(images, change.shifts)
         for drawn in change.operations:
             images = apply(images, drawn)
-        images = normalise(images, self._spec.mean, self._spec.std)
+        images = self._normalised(images)
         return images if change.rectangles is None else erase(images, change.rectangles)
+
+    def _normalised(self, images: Tensor) -> Tensor:
+        return normalise(images, self._spec.mean, self._spec.std)
