@@ -27,6 +27,7 @@ from ddnn.checkpoints import Checkpoints, WholeCheckpoints
 from ddnn.config import TrainConfig
 from ddnn.data import Data, Loader
 from ddnn.errors import DDNNError
+from ddnn.full_dropout import dropout_before_classifier
 from ddnn.interrupts import EndedEarly, Interruptible, Terminated, Termination
 from ddnn.loading import fill
 from ddnn.network import DepthDynamicNetwork
@@ -133,6 +134,7 @@ def _run(setup: Setup, progress: bool, termination: Termination) -> Run:
         meanwhile.enter_context(_memory_format(module, config.channels_last))
         if device.type == "cpu":
             meanwhile.enter_context(freed_memory_kept())
+        meanwhile.enter_context(dropout_before_classifier(trained, config.full_dropout))
         if config.sync_norm and processes.count > 1:
             meanwhile.enter_context(synchronised(module))
         trainer = _trainer(setup, directory, progress, termination)
@@ -140,7 +142,7 @@ def _run(setup: Setup, progress: bool, termination: Termination) -> Run:
         meanwhile.close()
         if module.result is not network:
             fill(network, gather(module.result))
-        _calibrate(network.to(device), never_drawn(network.names, setup.objective.draw), data.calibration(device))
+        _calibrate(network.to(device), _without_statistics(setup), data.calibration(device))
         seconds = time.perf_counter() - began
         network.eval()
         with together():
@@ -198,11 +200,21 @@ def _memory_format(module: nn.Module, channels_last: bool) -> Iterator[None]:
         module.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
 
 
-def _calibrate(network: DepthDynamicNetwork, untrained: tuple[str, ...], batches: Loader) -> None:
-    """Set the running statistics of nets that no step has trained, on training images."""
-    trained = {module for name in network.names if name not in untrained for module in network[name].modules()}
-    for name in untrained:
-        calibrate(network[name], trained, batches)
+def _without_statistics(setup: Setup) -> tuple[str, ...]:
+    """The nets whose running statistics are not those of test images: what no step has trained; and where sub-nets have
+    a view of their own, all, for what nets have in common has seen every view. The full net comes first then."""
+    names = setup.network.names
+    if setup.config.has_views and len(names) > 1:
+        return names[::-1]
+    return never_drawn(names, setup.objective.draw)
+
+
+def _calibrate(network: DepthDynamicNetwork, wrong: tuple[str, ...], batches: Loader) -> None:
+    """Set the running statistics of these nets, of each what is not right already, on training images."""
+    right = {module for name in network.names if name not in wrong for module in network[name].modules()}
+    for name in wrong:
+        calibrate(network[name], right, batches)
+        right |= set(network[name].modules())
 
 
 def _trainer(setup: Setup, directory: RunDirectory, progress: bool, termination: Termination) -> Trainer:

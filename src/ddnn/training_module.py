@@ -21,15 +21,17 @@ from ddnn.data import Data
 from ddnn.data.order import derive_seed
 from ddnn.epoch_state import EpochState
 from ddnn.errors import DDNNError
+from ddnn.lessons import plan_step
 from ddnn.modes import in_mode
 from ddnn.network import DepthDynamicNetwork
-from ddnn.objectives import Draw, Objective
+from ddnn.objectives import Objective
 from ddnn.optimization import make_optimizer, schedule
 from ddnn.processes import any_process, average, total
 from ddnn.progress import EpochObserver
 from ddnn.sharded import shard, shard_model
-from ddnn.subnet_draw import Lesson, alternating, draw_nets, is_full_alone, never_drawn
-from ddnn.training_step import TrainingStep
+from ddnn.subnet_draw import never_drawn
+from ddnn.training_step import TrainingStep, added
+from ddnn.views import look
 from ddnn.weight_average import WeightAverage
 
 _PROCESS_STREAM = 4  # sets the seeds of dropout and the like apart, for all processes but the first
@@ -75,7 +77,6 @@ class DepthDynamicTraining(LightningModule):
         self.validation_accuracy = nn.ModuleDict(
             {f"net_{name}": MulticlassAccuracy(network.num_classes, average="micro") for name in self.trained}
         )
-        self._draw: Draw = objective.draw
         self._objective = objective
         self.teacher = AveragedTeacher(network) if objective.learns_from_average(network.names) else None
         self.average = None if config.ema is None else WeightAverage(network, config.ema)
@@ -87,13 +88,12 @@ class DepthDynamicTraining(LightningModule):
             partner,
             self.teacher,
             config.fork_gradients,
+            config.label_smoothing_on == "all",
         )
-        self._full_teaches = objective.full_teaches
         self._totals: dict[str, Tensor] = {}
         self._steps_with: Counter[str] = Counter()
         self._batches: Any = None
         self._last_images: Tensor | None = None
-        self._full_alone = False
         self._steps_alone = 0
         self._began = 0.0
         self._unfinished: EpochState | None = None
@@ -112,7 +112,7 @@ class DepthDynamicTraining(LightningModule):
 
     def train_dataloader(self) -> Any:
         """The training images, on the device."""
-        self._batches = self.data.training(self.device, shard=self._shard, parts=self.config.accumulate)
+        self._batches = self.data.batches(self.device, shard=self._shard, parts=self.config.accumulate)
         return self._batches
 
     def val_dataloader(self) -> Any:
@@ -120,10 +120,11 @@ class DepthDynamicTraining(LightningModule):
         batches = self.data.validation(self.device, shard=self._shard)
         return [] if batches is None else batches
 
-    def on_after_batch_transfer(self, batch: tuple[Tensor, Tensor], dataloader_idx: int) -> tuple[Tensor, Tensor]:
+    def on_after_batch_transfer(self, batch: tuple[Tensor, ...], dataloader_idx: int) -> tuple[Tensor, ...]:
         """Give the images of a batch the memory format that the weights have."""
-        images, labels = batch
-        return (images.contiguous(memory_format=torch.channels_last) if self.config.channels_last else images), labels
+        if not self.config.channels_last:
+            return batch
+        return tuple(part.contiguous(memory_format=torch.channels_last) if part.ndim == 4 else part for part in batch)
 
     @property
     def _shard(self) -> tuple[int, int]:
@@ -182,22 +183,17 @@ class DepthDynamicTraining(LightningModule):
         self._steps_with = Counter()
         self._began = time.perf_counter()
 
-    def training_step(self, batch: tuple[Tensor, Tensor], batch_index: int) -> Tensor:
+    def training_step(self, batch: tuple[Tensor, ...], batch_index: int) -> Tensor:
         """The loss of one batch."""
-        images, labels = batch
-        self._last_images = images
+        self._last_images = batch[0]
         step, part = divmod(batch_index, self.config.accumulate)
         if part == 0:
             self._update_averages()
-        trained = self.current_epoch + step * self.config.accumulate / int(self.trainer.num_training_batches)
-        self._full_alone = is_full_alone(trained, self.config.epochs, self.config.subnets_from)
-        count, seed = self.config.subnets_per_step, self.config.seed
-        names = draw_nets(self.network.names, count, seed, self.current_epoch, step, self._draw, self._full_alone)
-        learners, teachers = (
-            alternating(names, self.global_step, self._full_teaches) if self.config.alternate else Lesson(names)
-        )
-        epoch = torch.full((), trained, device=self.device)
-        loss = self._step(images, labels, epoch, learners, teachers)
+        steps = int(self.trainer.num_training_batches) // self.config.accumulate
+        plan = plan_step(self.network.names, self.config, self._objective, self.current_epoch, step, steps)
+        seen = look(batch, plan.side)
+        epoch = torch.full((), self.current_epoch + step / steps, device=self.device)
+        loss = added([self._step(*seen.by(lesson), epoch, *lesson) for lesson in plan.lessons])
         self._add({"loss": loss.total.detach(), **loss.parts})
         if (batch_index + 1) % FINITE_CHECK_STEPS == 0:
             self._refuse_non_finite("loss", self._totals)
@@ -286,10 +282,9 @@ class DepthDynamicTraining(LightningModule):
         """Look at what the last update of an epoch has made, which no loss has seen yet. A sub-net that has not begun
         has no statistics, and its logits may be anything."""
         assert self._last_images is not None
+        not_begun = self.global_step <= self._steps_alone
         with in_mode(self.network, training=False):
-            outputs = self.network.forward_all(
-                self._last_images, self.trained[-1:] if self._full_alone else self.trained
-            )
+            outputs = self.network.forward_all(self._last_images, self.trained[-1:] if not_begun else self.trained)
         logits = {name: output.logits for name, output in outputs.items()}
         self._refuse_non_finite("network", {**self._tensors(), **logits})
 

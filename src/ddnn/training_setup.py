@@ -15,6 +15,7 @@ from ddnn.data import Data, open_data
 from ddnn.data.order import derive_seed
 from ddnn.devices import pick_device, pick_precision
 from ddnn.errors import DDNNError, near
+from ddnn.full_dropout import classifier
 from ddnn.modes import in_mode
 from ddnn.network import DepthDynamicNetwork
 from ddnn.objectives import Objective, make_objective
@@ -99,8 +100,14 @@ def _refuse_what_cannot_be(setup: Setup) -> None:
     for name in config.named_weights:
         if name not in network:
             raise DDNNError(f"loss_weights names {name!r}, which is no net here; {near(name, network.names)}")
-    for size in sorted({data.size, *((side, side) for side in (config.augment.sizes or {}).values())}):
+    for side in config.subnet_sizes or ():
+        if side >= min(data.size):
+            raise DDNNError(f"subnet_sizes has {side} pixels a side, and the images have {min(data.size)}: give less")
+    sides = {*(config.augment.sizes or {}).values(), *(config.subnet_sizes or ())}
+    for size in sorted({data.size, *((side, side) for side in sides)}):
         _try_size(network, size)
+    if config.full_dropout:
+        classifier(network)
     if config.activation_checkpointing:
         network.check_recompute()
     if config.fork_gradients != "sum":
@@ -134,7 +141,7 @@ def _try_size(network: DepthDynamicNetwork, size: tuple[int, int]) -> None:
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise DDNNError(
                 f"{network.full} does not take images of {size[0]}x{size[1]} ({reason}); give another --image_size, or "
-                "other --augment.sizes"
+                "other --augment.sizes or --subnet_sizes"
             ) from None
 
 

@@ -4,7 +4,7 @@ Compiled, the backward pass follows from the same program, so that a step on sma
 changes from step to step must come in as tensors, for torch compiles anew for each new number.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from types import FunctionType
 from typing import Any
@@ -15,17 +15,18 @@ from torch import Tensor
 from ddnn.averaged_teacher import AveragedTeacher
 from ddnn.network import DepthDynamicNetwork
 from ddnn.objectives import EKD, PARTNER, TEACHER, Joint, Loss, Objective
-from ddnn.objectives.objective import net_weights
+from ddnn.objectives.objective import AT_ONCE, net_weights
 from ddnn.shared_prefix import ForkGradients, Output
 
 Program = Callable[[Tensor, Tensor, Tensor], Loss]
+LossOf = Callable[[Mapping[str, Output], Tensor, float | Tensor], Loss]
 
 
 class TrainingStep:
     """From a batch to its loss.
 
-    All batches of a run have the same shape (see `ddnn.data.order`). Another one works when compiled too, and is
-    compiled once more.
+    All batches of a run have the same number of images (see `ddnn.data.order`). Another one works when compiled too,
+    and is compiled once more. Each size of images has a program of its own.
 
     Args:
         network: all nets.
@@ -35,6 +36,7 @@ class TrainingStep:
         partner: a second network of the same nets, for objectives that have one.
         teacher: the average of the full net's weights, for objectives that learn from it.
         fork_gradients: what flows back where nets part, see `DepthDynamicNetwork.forward_all`.
+        smooth_subnets: whether the objective's label smoothing is for sub-nets too.
 
     Example:
         >>> import ddnn, torch
@@ -54,11 +56,12 @@ class TrainingStep:
         partner: DepthDynamicNetwork | None = None,
         teacher: AveragedTeacher | None = None,
         fork_gradients: ForkGradients = "sum",
+        smooth_subnets: bool = True,
     ) -> None:
         self._network, self._objective, self._partner, self._teacher = network, objective, partner, teacher
-        self._compile, self._recompute = compile, recompute
+        self._compile, self._recompute, self._smooth_subnets = compile, recompute, smooth_subnets
         self._fork_gradients: ForkGradients = fork_gradients
-        self._programs: dict[tuple[tuple[str, ...], tuple[str, ...] | None], Program] = {}
+        self._programs: dict[tuple[tuple[str, ...], tuple[str, ...] | None, torch.Size], Program] = {}
 
     def __call__(
         self,
@@ -77,17 +80,16 @@ class TrainingStep:
             names: the nets that are trained, the full net last.
             teachers: in steps that train sub-nets alone, those that run without a gradient to teach them.
         """
-        if (names, teachers) not in self._programs:
-            self._programs[names, teachers] = self._program(names, teachers)
-        return self._programs[names, teachers](images, labels, epoch)
+        key = names, teachers, images.shape[1:]
+        if key not in self._programs:
+            self._programs[key] = self._program(names, teachers)
+        return self._programs[key](images, labels, epoch)
 
     def _program(self, learners: tuple[str, ...], teachers: tuple[str, ...] | None) -> Program:
         network, recompute, fork_gradients = self._network, self._recompute, self._fork_gradients
         names, teaching = (*learners, *(teachers or ())), teachers or ()
-        objective = self._objective
-        partner, teacher = self._partner, self._teacher if objective.learns_from_average(names) else None
-        if teachers is not None:
-            objective = _without_full(objective, learners, network.full)
+        objective = self._minimised(learners, teachers)
+        partner, teacher = self._partner, self._teacher if self._objective.learns_from_average(names) else None
 
         def program(images: Tensor, labels: Tensor, epoch: Tensor) -> Loss:
             outputs = network.forward_all(
@@ -106,12 +108,44 @@ class TrainingStep:
         compiled: Any = torch.compile(_with_own_code(program), dynamic=False, mode=mode)
         return compiled
 
+    def _minimised(self, learners: tuple[str, ...], teachers: tuple[str, ...] | None) -> LossOf:
+        """The loss of these nets, a function of outputs, labels and the epoch."""
+        objective, full = self._objective, self._network.full
+        if teachers is not None:
+            return _without_full(objective, learners, full, self._smooth_subnets)
+        if self._smooth_subnets or learners == (full,):
+            return objective
+        of_subnets = _without_full(objective, learners[:-1], full, smooth=False)
 
-def _without_full(objective: Objective, subnets: tuple[str, ...], full: str) -> Objective:
-    """The objective of a step in which the full net does not learn: its loss counts nothing, and the sub-nets' what
-    they count beside it."""
+        def apart(outputs: Mapping[str, Output], labels: Tensor, epoch: float | Tensor) -> Loss:
+            of_full = {name: output for name, output in outputs.items() if name in (TEACHER, full)}
+            return added([objective(of_full, labels, epoch), of_subnets(outputs, labels, epoch)])
+
+        return apart
+
+
+def added(losses: Sequence[Loss]) -> Loss:
+    """The sum of losses. Of a part that several have, it is the first one's that counts: in the others, the net only
+    teaches."""
+    first, *others = losses
+    for other in others:
+        first = Loss(first.total + other.total, other.parts | first.parts)
+    return first
+
+
+def _without_full(objective: Objective, subnets: tuple[str, ...], full: str, smooth: bool) -> LossOf:
+    """The loss of a step in which the full net does not learn: it counts nothing there, and the sub-nets what they
+    count beside it."""
     assert isinstance(objective, EKD | Joint), "the configuration allows no other"
-    return replace(objective, loss_weights=net_weights((*subnets, full), objective.loss_weights) | {full: 0.0})
+    weights = net_weights((*subnets, full), objective.loss_weights) | {full: 0.0}
+    smoothing = objective.label_smoothing if smooth else 0.0
+    at_once = replace(objective, loss_weights=weights, label_smoothing=smoothing, subnet_ramp=AT_ONCE)
+
+    def ramped(outputs: Mapping[str, Output], labels: Tensor, epoch: float | Tensor) -> Loss:
+        loss = at_once(outputs, labels, epoch)
+        return Loss(loss.total * objective.subnet_ramp(epoch), loss.parts)
+
+    return ramped
 
 
 def _with_own_code(function: Any) -> FunctionType:

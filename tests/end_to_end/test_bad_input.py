@@ -52,7 +52,7 @@ def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (["--device", "mps"], 1, "device mps is not available"),
         (["--train_images", "99999"], 1, "99999"),
         (["--weights", "nowhere.pt"], 1, "nowhere.pt is missing"),
-        (["--augment.policy", "randaugment"], 1, "large images"),
+        (["--augment.policy", "autoaugment"], 1, "large images"),
         (["--seed", str(2**32)], 1, "seed must be in"),
         (["--model_options.num_classes", "5"], 1, "num_classes cannot be among the model_options"),
         (["--model_options.weights", "x.pt"], 1, "weights cannot be among the model_options"),

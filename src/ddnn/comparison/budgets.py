@@ -14,13 +14,14 @@ from ddnn.averaged_teacher import AveragedTeacher
 from ddnn.building import build
 from ddnn.comparison.methods import Epochs, Task, config_of
 from ddnn.config import CompareConfig, Method, TrainConfig
+from ddnn.lessons import StepPlan, plan_step
 from ddnn.network import DepthDynamicNetwork
 from ddnn.objectives import Joint, Objective, make_objective
-from ddnn.subnet_draw import draw_nets
+from ddnn.subnet_draw import Lesson
 from ddnn.training_step import TrainingStep
 
 _BATCH = 2  # batch norm needs two; what is counted grows in proportion
-_DRAWS = 64  # of which the mean cost is taken, where steps train different nets
+_SAMPLED = 64  # steps, spread over the run, of which the mean cost is taken
 
 Shape = tuple[int, int, int]
 
@@ -43,7 +44,7 @@ def epochs_of(config: CompareConfig, shape: Shape, num_classes: int) -> Epochs:
     def alone(budget: str) -> Mapping[str, float]:
         if budget == "steps":
             return dict.fromkeys(network.names, 1.0)
-        return {name: step_macs(network, Joint(), shape, [(name,)]) for name in network.names}
+        return {name: step_macs(network, Joint(), shape, [of_nets(name)]) for name in network.names}
 
     def length(method: Method) -> float:
         return 1.0 if method.budget == "epochs" else _length(method, config, alone(method.budget), shape, num_classes)
@@ -65,17 +66,13 @@ def _length(method: Method, config: CompareConfig, alone: Mapping[str, float], s
 
 def _joint_macs(train: TrainConfig, shape: Shape, num_classes: int) -> float:
     """What an image costs in a mean step of a run that trains all nets."""
-    objective = make_objective(train)
-    network = meta_network(train, shape[0], num_classes)
-    drawn = [
-        draw_nets(network.names, train.subnets_per_step, train.seed, 0, step, objective.draw) for step in range(_DRAWS)
-    ]
-    return step_macs(network, objective, shape, drawn)
+    network, objective = meta_network(train, shape[0], num_classes), make_objective(train)
+    places = [divmod(number * train.epochs + number % 2, _SAMPLED) for number in range(_SAMPLED)]
+    plans = [plan_step(network.names, train, objective, epoch, step, _SAMPLED) for epoch, step in places]
+    return step_macs(network, objective, shape, plans)
 
 
-def step_macs(
-    network: DepthDynamicNetwork, objective: Objective, shape: Shape, drawn: Sequence[tuple[str, ...]]
-) -> float:
+def step_macs(network: DepthDynamicNetwork, objective: Objective, shape: Shape, steps: Sequence[StepPlan]) -> float:
     """Multiply-accumulates for one image in a training step, forward and backward, the mean over steps.
 
     What is counted are convolutions and matrix products, by torch's own counter as they run: a gradient that is not
@@ -85,31 +82,41 @@ def step_macs(
         network: on the meta device, where nothing is computed.
         objective: what a step minimises.
         shape: of an image.
-        drawn: the nets that each of some steps trains.
+        steps: what each of some steps does.
 
     Example:
         >>> import torch, ddnn
         >>> with torch.device("meta"):
         ...     net = ddnn.build("resnet20", subnets=["resnet8"], num_classes=10)
-        >>> both = step_macs(net, ddnn.Joint(), (3, 32, 32), [net.names])
-        >>> apart = [step_macs(net, ddnn.Joint(), (3, 32, 32), [(name,)]) for name in net.names]
+        >>> both = step_macs(net, ddnn.Joint(), (3, 32, 32), [of_nets(*net.names)])
+        >>> apart = [step_macs(net, ddnn.Joint(), (3, 32, 32), [of_nets(name)]) for name in net.names]
         >>> round(both / sum(apart), 2)
         0.9
     """
 
-    counts = {names: _count(network, objective, shape, names) for names in set(drawn)}
-    return sum(counts[names] for names in drawn) / len(drawn) / _BATCH
+    @cache
+    def count(lesson: Lesson, side: int | None) -> int:
+        of_subnets = side is not None and lesson.teachers is not None
+        return _count(network, objective, (shape[0], side, side) if of_subnets else shape, lesson)
+
+    counts = [count(lesson, plan.side) for plan in steps for lesson in plan.lessons]
+    return sum(counts) / len(steps) / _BATCH
 
 
-def _count(network: DepthDynamicNetwork, objective: Objective, shape: Shape, names: tuple[str, ...]) -> int:
+def of_nets(*names: str) -> StepPlan:
+    """A step that trains these nets together."""
+    return StepPlan((Lesson(names),))
+
+
+def _count(network: DepthDynamicNetwork, objective: Objective, shape: Shape, lesson: Lesson) -> int:
     partner = network if objective.has_partner else None  # which costs as much
-    teacher = None if objective.teacher_decay is None else AveragedTeacher(network, objective.teacher_decay)
+    teacher = AveragedTeacher(network) if objective.learns_from_average(network.names) else None
     step = TrainingStep(network.train(), objective, partner=partner, teacher=teacher)
     with torch.device("meta"):
         images, labels, epoch = torch.zeros(_BATCH, *shape), torch.zeros(_BATCH, dtype=torch.int64), torch.zeros(())
     counter = FlopCounterMode(display=False)
     with counter:
-        step(images, labels, epoch, names).total.backward()
+        step(images, labels, epoch, *lesson).total.backward()
     network.zero_grad()
     return counter.get_total_flops() // 2
 

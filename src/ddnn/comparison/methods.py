@@ -86,11 +86,19 @@ def plan(config: CompareConfig, names: Sequence[str], epochs: Epochs) -> list[Ta
     return list(dict.fromkeys(tasks))
 
 
-_FOR_OBJECTIVES: dict[str, Any] = {
-    name: getattr(TrainConfig(), name)
-    for name in ("subnets_per_step", "subnets_from", "subnets_ramp", "loss_weights", "alternate")
-}
-"""Keys of several nets that go with joint and ekd alone, as they are where nobody says anything."""
+_FOR_OBJECTIVES = (
+    "subnets_per_step", "subnets_from", "subnets_ramp", "subnet_sizes", "subnet_size_share", "loss_weights",
+    "fork_gradients", "alternate", "full_dropout", "label_smoothing_on",
+)  # fmt: skip
+"""Keys that go with several nets and the objectives joint and ekd alone."""
+
+
+def _as_by_default(config: TrainConfig, names: Iterable[str]) -> TrainConfig:
+    """The configuration with these keys as they are where nobody says anything."""
+    default = TrainConfig()
+    augment = replace(config.augment, subnets=default.augment.subnets)
+    changes: dict[str, Any] = {name: getattr(default, name) for name in names}
+    return replace(config, augment=augment, **changes)
 
 
 def config_of(task: Task, config: CompareConfig) -> TrainConfig:
@@ -98,10 +106,10 @@ def config_of(task: Task, config: CompareConfig) -> TrainConfig:
     method = Method.parse(task.method)
     shared = replace(method.applied(config.train), seed=task.seed, epochs=task.epochs)
     if task.net is not None:
-        alone = {**_FOR_OBJECTIVES, "private_norms": None, "weights": None}
-        return replace(shared, objective="joint", full=task.net, subnets=[], **alone)
+        alone = _as_by_default(shared, (*_FOR_OBJECTIVES, "private_norms", "weights"))
+        return replace(alone, objective="joint", full=task.net, subnets=[])
     if method.base not in ("joint", "ekd"):
-        shared = replace(shared, **_FOR_OBJECTIVES)
+        shared = _as_by_default(shared, _FOR_OBJECTIVES)
     objective: Any = method.base
     return replace(shared, objective=objective)
 

@@ -18,7 +18,8 @@ class AugmentConfig:
         scale: smallest share of a large image's area that a random resized crop keeps.
         flip: mirror half of the images; None means yes, except for digits.
         erase: probability of erasing a random rectangle (Zhong et al., arXiv 1708.04896).
-        policy: torchvision's automatic augmentation, for large images.
+        policy: torchvision's automatic augmentation; autoaugment is for large images only. trivialaugment moves images
+            by up to 32 pixels whatever their size, as torchvision does.
         mixup: alpha of the Beta distribution that the share of the other image is drawn from (Zhang et al., arXiv
             1710.09412), such as 0.2; 0 switches it off.
         cutmix: the same for pasting a rectangle of another image (Yun et al., arXiv 1905.04899), such as 1. With both,
@@ -27,6 +28,9 @@ class AugmentConfig:
             (Hoffer et al., arXiv 1901.09335).
         sizes: the side of large training images from some epochs on, counted from 0, in place of image_size, such as
             {0: 128, 30: 160, 60: 224}; scores are always those at image_size.
+        subnets: what sub-nets see: the same as the full net; or, with weak, the same crops without policy, erase,
+            mixup and cutmix, and with plain labels. Then full net and sub-nets share no computation. For the
+            objectives ekd and joint.
     """
 
     crop: int | None = None
@@ -38,6 +42,7 @@ class AugmentConfig:
     cutmix: float = 0.0
     repeats: int = 1
     sizes: dict[int, int] | None = None
+    subnets: Literal["same", "weak"] = "same"
 
     def __post_init__(self) -> None:
         check_types(self, "augment.")
@@ -53,6 +58,11 @@ class AugmentConfig:
             )
         for name in ("mixup", "cutmix"):
             check(0 <= getattr(self, name) < inf, f"augment.{name} must be 0 or more, not {getattr(self, name)}")
+        check(
+            self.subnets == "same" or self.policy != "none" or any((self.erase, self.mixup, self.cutmix)),
+            "augment.subnets weak leaves out policy, erase, mixup and cutmix, and none of them is on: "
+            "give one of them, or leave it out",
+        )
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from itertools import pairwise
 from math import comb
 from typing import Any, Literal
 
-from ddnn.config.data import DataConfig
 from ddnn.config.fields import check, check_types
+from ddnn.config.views import ViewsConfig
 
 LARGEST_NUMBER_OF_PROGRAMS = 16  # each takes a minute or so to compile
 
@@ -71,8 +71,8 @@ class EKDConfig:
 
 
 @dataclass(frozen=True)
-class TrainConfig(DataConfig):
-    """One training run. The fields of `DataConfig` come first.
+class TrainConfig(ViewsConfig):
+    """One training run. The fields of `DataConfig` and `ViewsConfig` come first.
 
     Args:
         full: the full net; `ddnn families` lists them.
@@ -234,6 +234,7 @@ class TrainConfig(DataConfig):
         )
         self._check_sharding()
         self._check_objective()
+        self._check_told_apart()
         own = {"full", "subnets", "num_classes", "in_channels", "weights", "zero_init"}
         taken = sorted(own & set(self.model_options))
         check(
@@ -252,16 +253,23 @@ class TrainConfig(DataConfig):
             )
         for name, weight in self.named_weights.items():
             check(weight >= 0, f"the loss weight of {name} must be 0 or more, not {weight}")
-        check(
-            not (self.alternate and self.subnets_ramp),
-            "alternate and subnets_ramp exclude each other: sub-nets that learn in steps of their own weigh all there; "
-            "leave one of the two out",
-        )
         check(0 <= self.subnets_from < 1, f"subnets_from must be in [0, 1), not {self.subnets_from}")
         check(
             self.subnets_ramp >= 0 and self.subnets_from + self.subnets_ramp < 1 + 1e-9,
             f"subnets_from and subnets_ramp are shares of the epochs, 0 or more and together at most 1, not "
             f"{self.subnets_from} and {self.subnets_ramp}",
+        )
+
+    def _check_told_apart(self) -> None:
+        """Other objectives, and shares of the weights, know no loss of the full net alone beside that of sub-nets."""
+        apart = ", ".join(self.told_apart)
+        check(
+            not apart or self.objective in ("ekd", "joint"),
+            f"{apart} goes with the objectives ekd and joint, not with {self.objective}: leave it out",
+        )
+        check(
+            not apart or self.strategy == "ddp",
+            f"strategy fsdp does not go with {apart}: leave that out, or use the strategy ddp",
         )
 
     def _check_sharding(self) -> None:
@@ -283,17 +291,17 @@ class TrainConfig(DataConfig):
         )
 
     def _check_subnets_per_step(self, drawn: int) -> None:
-        count = len(self.subnet_depths)
+        count, sizes = len(self.subnet_depths), 1 + len(self.subnet_sizes or ())
         check(
             1 <= drawn <= count,
             f"subnets_per_step must be at least 1 and at most the number of sub-nets, {count}, not {drawn}; leave it "
             "out to train all of them in each step",
         )
         check(
-            not self.compile or comb(count, drawn) <= LARGEST_NUMBER_OF_PROGRAMS,
+            not self.compile or comb(count, drawn) * sizes <= LARGEST_NUMBER_OF_PROGRAMS,
             f"compile would make a program for each of the {comb(count, drawn)} sets of {drawn} out of {count} "
-            f"sub-nets, and at most {LARGEST_NUMBER_OF_PROGRAMS} are allowed; give another subnets_per_step, or "
-            "leave one of the two out",
+            f"sub-nets{f' and each of {sizes} image sizes' * (sizes > 1)}, and at most {LARGEST_NUMBER_OF_PROGRAMS} "
+            "are allowed; give another subnets_per_step, or leave one of the two out",
         )
 
     @property

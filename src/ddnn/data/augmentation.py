@@ -27,11 +27,13 @@ class Augmentation:
         crop: pixels of zero padding on every side before a random crop to the old size.
         flip: mirror half of the images.
         erase: probability of erasing a random rectangle.
+        policy: none, or one of `ddnn.data.policies.BATCHED`.
     """
 
     crop: int
     flip: bool
     erase: float
+    policy: str = "none"
 
 
 @dataclass(frozen=True)

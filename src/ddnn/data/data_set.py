@@ -12,10 +12,11 @@ from ddnn.data.augmentation import Augmentation
 from ddnn.data.corrupt import CorruptImages
 from ddnn.data.images import IMAGENET_MEAN, IMAGENET_STD, statistics
 from ddnn.data.large import LargeLoader, evaluation_transform, training_transform
-from ddnn.data.loader import Loader
+from ddnn.data.loader import Loader, TrainingLoader, WithViews
 from ddnn.data.memory import MemoryLoader, decode_all
 from ddnn.data.mixing import mixed
 from ddnn.data.order import EpochOrder
+from ddnn.data.policies import BATCHED
 from ddnn.data.sources import open_source
 from ddnn.data.splits import Source, Split, hold_out, subset
 from ddnn.data_spec import DataSpec
@@ -105,7 +106,9 @@ class Data:
         other._seed = seed
         return other
 
-    def training(self, device: torch.device | str, *, shard: tuple[int, int] = (0, 1), parts: int = 1) -> Loader:
+    def training(
+        self, device: torch.device | str, *, shard: tuple[int, int] = (0, 1), parts: int = 1
+    ) -> TrainingLoader:
         """Training images, shuffled and augmented.
 
         Args:
@@ -122,11 +125,20 @@ class Data:
         loader = self._loader("train", self._parts[0], device, shard, parts)
         return mixed(loader, self._config.augment, self.num_classes, self._seed, parts)
 
+    def batches(
+        self, device: torch.device | str, *, shard: tuple[int, int] = (0, 1), parts: int = 1
+    ) -> TrainingLoader | WithViews:
+        """What a step is trained on: batches of `training`, or with `augment.subnets` weak `Views`."""
+        loader = self.training(device, shard=shard, parts=parts)
+        return loader if self._config.augment.subnets == "same" else WithViews(loader)
+
     def calibration(self, device: torch.device | str) -> Loader:
-        """Training images to set running statistics by: augmented, but as large as test images, and neither mixed with
-        each other nor repeated."""
+        """Training images to set running statistics by: augmented as those that sub-nets see, but as large as test
+        images, and neither mixed with each other nor repeated."""
         plain = copy(self)
         augment = replace(self._config.augment, mixup=0.0, cutmix=0.0, repeats=1, sizes=None)
+        if augment.subnets == "weak":
+            augment = replace(augment, policy="none", erase=0.0, subnets="same")
         plain._config = replace(self._config, augment=augment)
         return plain.training(device)
 
@@ -175,7 +187,7 @@ class Data:
 
     def _loader(
         self, name: str, split: Split, device: torch.device | str, shard: tuple[int, int], parts: int = 1
-    ) -> Loader:
+    ) -> TrainingLoader:
         training, device, config = name == "train", torch.device(device), self._config
         pixels = None
         if is_small(self.size):
@@ -200,7 +212,7 @@ class Data:
     def _augmentation(self) -> Augmentation:
         augment = self._config.augment
         crop = min(self.size) // 8 if augment.crop is None else augment.crop
-        return Augmentation(crop, self._flip, augment.erase)
+        return Augmentation(crop, self._flip, augment.erase, augment.policy)
 
 
 def _square(side: int) -> tuple[int, int]:
@@ -223,10 +235,10 @@ def _check_augment(config: DataConfig, size: tuple[int, int]) -> None:
     if is_small(size):
         if augment.sizes:
             raise DataError(f"augment.sizes is for large images, and these have {side} pixels a side; leave it out")
-        if augment.policy != "none":
+        if augment.policy not in ("none", *BATCHED):
             raise DataError(
-                f"augment.policy {augment.policy} is for large images only (over {LARGEST_SMALL_SIDE} "
-                f"pixels a side), and these have {side}: set it to none, or image_size to a larger one"
+                f"augment.policy {augment.policy} is for large images only (over {LARGEST_SMALL_SIDE} pixels a side), "
+                f"and these have {side}: set it to none, {' or '.join(BATCHED)}, or image_size to a larger one"
             )
         if augment.crop is not None and augment.crop >= side:
             raise DataError(f"augment.crop pads by {augment.crop} pixels, which must be less than the image's {side}")

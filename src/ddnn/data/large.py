@@ -19,6 +19,7 @@ from ddnn.data.ahead import fetched_ahead
 from ddnn.data.blocks import Blocks
 from ddnn.data.corrupt import CorruptImages
 from ddnn.data.images import normalise, resize
+from ddnn.data.loader import Views
 from ddnn.data.order import EpochOrder, derive_seed
 from ddnn.data.splits import Split
 from ddnn.data.worker_signals import ended_by_parent_alone
@@ -73,12 +74,27 @@ def training_transform(spec: DataSpec, augment: AugmentConfig, flip: bool) -> nn
 
 def _training_transform(size: tuple[int, int], spec: DataSpec, augment: AugmentConfig, flip: bool) -> nn.Module:
     colour = [round(255 * mean) for mean in spec.mean]
-    return nn.Sequential(
+    crop = nn.Sequential(
         v2.RandomResizedCrop(size, scale=(augment.scale, 1.0), antialias=True),
         v2.RandomHorizontalFlip(0.5 if flip else 0.0),
+    )
+    change = nn.Sequential(
         _POLICIES[augment.policy](),
         v2.RandomErasing(augment.erase, value=colour),  # pyright: ignore[reportArgumentType]  # it takes a list
     )
+    return nn.Sequential(crop, change) if augment.subnets == "same" else _BothViews(crop, change)
+
+
+class _BothViews(nn.Module):
+    """What the full net sees, and the crop alone, which sub-nets see: uint8 of shape (2, channels, height, width)."""
+
+    def __init__(self, crop: nn.Module, change: nn.Module) -> None:
+        super().__init__()
+        self.crop, self.change = crop, change
+
+    def forward(self, image: Tensor) -> Tensor:
+        cropped = self.crop(image)
+        return torch.stack([self.change(cropped), cropped])
 
 
 class _Sample(NamedTuple):
@@ -160,7 +176,7 @@ class LargeLoader:
         spec: size, channels and normalisation statistics.
         order: of the images, in each epoch.
         transform: from a decoded image and the number of the epoch to uint8 of `spec.input_shape`, or in training of
-            another size that epoch has.
+            another size that epoch has; or to two of these, one for sub-nets.
         workers: processes; None means one a core, at most 8; 0 means none but this one.
         device: where the batches come out.
         corrupt: takes in what cannot be decoded. In training, another image takes its place; otherwise it is left out.
@@ -206,6 +222,19 @@ class LargeLoader:
                 names it.
             DataError: more cannot be decoded than may be left out, or the images cannot be read.
         """
+        for images, labels in self._arrived():
+            yield self._normalised(images if images.ndim == 4 else images[:, 0]), labels
+
+    def views(self) -> Iterator[Views]:
+        """Yield them together with what sub-nets see; for a transform that gives both."""
+        for images, labels in self._arrived():
+            yield Views(self._normalised(images[:, 0]), labels, self._normalised(images[:, 1]), labels)
+
+    def _normalised(self, images: Tensor) -> Tensor:
+        return normalise(images, self._spec.mean, self._spec.std)
+
+    def _arrived(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Pixels and labels, on the device."""
         pinned = self._device.type == "cuda"  # what is not pinned may be read before it has arrived
         for batch, errors, failure in self._loader:
             if failure is not None:
@@ -215,7 +244,7 @@ class LargeLoader:
             if batch is None:
                 continue
             images, labels = (tensor.to(self._device, non_blocking=pinned) for tensor in batch)
-            yield normalise(images, self._spec.mean, self._spec.std), labels
+            yield images, labels
 
 
 def _cores() -> int:

@@ -4,8 +4,9 @@ For 32x32 pixels a worker process costs more than the work it does; 50,000 such 
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -14,12 +15,15 @@ from torch import Tensor
 from ddnn.data.augmentation import Augmentation, Rectangles, Shifts, draw_rectangles, draw_shifts, erase, shift
 from ddnn.data.corrupt import CorruptImages
 from ddnn.data.images import normalise, resize
+from ddnn.data.loader import Views
 from ddnn.data.order import EpochOrder, derive_seed
+from ddnn.data.policies import Drawn, apply, draw_policy
 from ddnn.data.splits import Split
 from ddnn.data_spec import DataSpec
 from ddnn.errors import DataError, UnreadableImageError
 
 _AUGMENTATION_STREAM = 1  # sets the seeds of augmentation apart from those of the order
+_POLICY_STREAM = 6  # and those of policies, which are drawn on the CPU
 
 
 def decode_all(split: Split, channels: int, size: tuple[int, int], corrupt: CorruptImages) -> tuple[Split, Tensor]:
@@ -57,6 +61,22 @@ def decode_all(split: Split, channels: int, size: tuple[int, int], corrupt: Corr
     return split.take(good), pixels[torch.from_numpy(good)]
 
 
+class _Change(NamedTuple):
+    """What happens to each image of a batch."""
+
+    shifts: Shifts | None = None
+    operations: tuple[Drawn, ...] = ()
+    rectangles: Rectangles | None = None
+
+    def take(self, chosen: slice) -> "_Change":
+        """What happens to some of the images."""
+        return _Change(
+            self.shifts and self.shifts.take(chosen),
+            tuple(drawn.take(chosen) for drawn in self.operations),
+            self.rectangles and self.rectangles.take(chosen),
+        )
+
+
 class MemoryLoader:
     """Batches of images that are held on the device.
 
@@ -92,28 +112,56 @@ class MemoryLoader:
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield (images float32 of shape (batch, channels, height, width), labels int64 of shape (batch,))."""
+        for images, labels, change in self._cropped():
+            yield self._prepare(images, change), labels
+
+    def views(self) -> Iterator[Views]:
+        """Yield them together with what sub-nets see: the same crops, and nothing else of what was drawn."""
+        for images, labels, change in self._cropped():
+            yield Views(self._prepare(images, change), labels, self._normalised(images), labels)
+
+    def _cropped(self) -> Iterator[tuple[Tensor, Tensor, _Change]]:
+        """Cropped and mirrored pixels, their labels, and what else happens to them."""
         changes = self._changes()
         for number, chosen in enumerate(self._order.batches(self._epoch)):
             change = next(changes)
             if number >= self._first:
                 places = chosen.to(self._device)
-                yield self._prepare(self._pixels[places], *change), self._labels[places]
+                images = self._pixels[places]
+                yield images if change.shifts is None else shift(images, change.shifts), self._labels[places], change
 
-    def _changes(self) -> Iterator[tuple[Shifts | None, Rectangles | None]]:
+    def _changes(self) -> Iterator[_Change]:
         """What happens to each batch, drawn for all processes and parts, and thus the same however many there are."""
-        augmentation, order = self._augmentation, self._order
-        generator = torch.Generator(self._device)
-        generator.manual_seed(derive_seed(order.seed, self._epoch, 0, _AUGMENTATION_STREAM))
+        order, draw = self._order, self._drawing()
         for count, parts in order.whole_batches():
-            shifts = rectangles = None
-            if augmentation and (augmentation.crop or augmentation.flip):
-                shifts = draw_shifts(count, augmentation, generator)
-            if augmentation and augmentation.erase:
-                rectangles = draw_rectangles(count, self._spec.size, augmentation.erase, generator)
+            change = draw(count)
             for own in parts:
-                yield shifts and shifts.take(own), rectangles and rectangles.take(own)
+                yield change.take(own)
 
-    def _prepare(self, images: Tensor, shifts: Shifts | None, rectangles: Rectangles | None) -> Tensor:
-        images = images if shifts is None else shift(images, shifts)
-        images = normalise(images, self._spec.mean, self._spec.std)
-        return images if rectangles is None else erase(images, rectangles)
+    def _drawing(self) -> Callable[[int], _Change]:
+        """Draws what happens to so many images, anew with each call."""
+        augmentation, size = self._augmentation, self._spec.size
+        if augmentation is None:
+            return lambda _count: _Change()
+        generator, on_cpu = torch.Generator(self._device), torch.Generator()
+        for own, stream in ((generator, _AUGMENTATION_STREAM), (on_cpu, _POLICY_STREAM)):
+            own.manual_seed(derive_seed(self._order.seed, self._epoch, 0, stream))
+
+        def draw(count: int) -> _Change:
+            shifted, policy = augmentation.crop or augmentation.flip, augmentation.policy
+            return _Change(
+                draw_shifts(count, augmentation, generator) if shifted else None,
+                draw_policy(policy, count, size, on_cpu) if policy != "none" else (),
+                draw_rectangles(count, size, augmentation.erase, generator) if augmentation.erase else None,
+            )
+
+        return draw
+
+    def _prepare(self, images: Tensor, change: _Change) -> Tensor:
+        for drawn in change.operations:
+            images = apply(images, drawn)
+        images = self._normalised(images)
+        return images if change.rectangles is None else erase(images, change.rectangles)
+
+    def _normalised(self, images: Tensor) -> Tensor:
+        return normalise(images, self._spec.mean, self._spec.std)

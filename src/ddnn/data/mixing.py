@@ -11,13 +11,13 @@ from torch import Tensor
 from torchvision.transforms import v2
 
 from ddnn.config import AugmentConfig
-from ddnn.data.loader import Loader
+from ddnn.data.loader import TrainingLoader, Views
 from ddnn.data.order import derive_seed
 
 _MIXING_STREAM = 5  # sets the seeds of mixing apart from all others
 
 
-def mixed(loader: Loader, augment: AugmentConfig, classes: int, seed: int, parts: int) -> Loader:
+def mixed(loader: TrainingLoader, augment: AugmentConfig, classes: int, seed: int, parts: int) -> TrainingLoader:
     """The loader itself, or one that mixes its batches where the configuration asks for it.
 
     Args:
@@ -45,7 +45,7 @@ class MixingLoader:
         parts: that batches come in.
     """
 
-    def __init__(self, loader: Loader, ways: list[v2.Transform], seed: int, parts: int) -> None:
+    def __init__(self, loader: TrainingLoader, ways: list[v2.Transform], seed: int, parts: int) -> None:
         self._loader, self._ways, self._seed, self._parts = loader, ways, seed, parts
         self._epoch, self._first = 0, 0
 
@@ -61,9 +61,16 @@ class MixingLoader:
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield (images, shares of the classes: float32 of shape (batch, classes), each image's adding up to 1)."""
         for number, (images, labels) in enumerate(self._loader, start=self._first):
-            with torch.random.fork_rng(devices=[]):
-                seed = derive_seed(self._seed, self._epoch, number // self._parts, _MIXING_STREAM)
-                torch.default_generator.manual_seed(seed)
-                way = self._ways[int(torch.randint(len(self._ways), ()))]
-                batch = way(images, labels)
-            yield batch
+            yield self._mixed(number, images, labels)
+
+    def views(self) -> Iterator[Views]:
+        """Yield them together with what sub-nets see, which is not mixed."""
+        for number, (images, labels, *seen) in enumerate(self._loader.views(), start=self._first):
+            yield Views(*self._mixed(number, images, labels), *seen)
+
+    def _mixed(self, number: int, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        with torch.random.fork_rng(devices=[]):
+            seed = derive_seed(self._seed, self._epoch, number // self._parts, _MIXING_STREAM)
+            torch.default_generator.manual_seed(seed)
+            way = self._ways[int(torch.randint(len(self._ways), ()))]
+            return way(images, labels)

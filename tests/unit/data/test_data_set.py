@@ -161,7 +161,7 @@ def test_images_can_be_resized():
 @pytest.mark.parametrize(
     ("size", "augment", "message"),
     [
-        (None, {"policy": "randaugment"}, "augment.policy randaugment is for large images only .*these have 8"),
+        (None, {"policy": "autoaugment"}, "augment.policy autoaugment is for large images only .*these have 8"),
         (None, {"crop": 8}, "augment.crop pads by 8 pixels, which must be less than the image's 8"),
         (96, {"crop": 4}, "augment.crop is for images of at most 64 pixels a side, and these have 96"),
     ],

@@ -1,0 +1,59 @@
+"""What full net and sub-nets do not have in common but their weights: what they see, and what regularises them."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ddnn.config.data import DataConfig
+from ddnn.config.fields import check
+from ddnn.geometry import LARGEST_SIDE
+
+
+@dataclass(frozen=True)
+class ViewsConfig(DataConfig):
+    """How training differs for the full net and its sub-nets, for the objectives ekd and joint. The fields of
+    `DataConfig` come first.
+
+    Args:
+        subnet_sizes: sides in pixels, smaller than the images, of which sub-nets see one in some of the steps, such as
+            [24, 16] (MutualNet, arXiv 1909.12978). In those, the full net sees the images as they are and shares no
+            computation with its sub-nets, which share among themselves.
+        subnet_size_share: the share of such steps; which they are follows from the seed.
+        full_dropout: share of what goes into the full net's last layer that is dropped in training; the sub-nets drop
+            nothing. This regularises the net that can overfit, as in AlphaNet (arXiv 2102.07954).
+        label_smoothing_on: the labels of which nets are smoothed: all, or for the same reason those of the full net.
+    """
+
+    subnet_sizes: list[int] | None = None
+    subnet_size_share: float = 0.5
+    full_dropout: float = 0.0
+    label_smoothing_on: Literal["all", "full"] = "all"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check(0 <= self.full_dropout < 1, f"full_dropout must be in [0, 1), not {self.full_dropout}")
+        share, sides = self.subnet_size_share, self.subnet_sizes
+        check(0 < share <= 1, f"subnet_size_share must be in (0, 1], not {share}; leave subnet_sizes out for none")
+        check(
+            sides is None or (0 < len(sides) == len(set(sides)) and all(4 <= side <= LARGEST_SIDE for side in sides)),
+            f"subnet_sizes must be different sides of 4 to {LARGEST_SIDE} pixels, not {sides}",
+        )
+        check(
+            sides is None or not self.augment.sizes,
+            "subnet_sizes and augment.sizes exclude each other: both say how large images are; leave one out",
+        )
+
+    @property
+    def has_views(self) -> bool:
+        """Whether sub-nets see other images than the full net, in some steps at least."""
+        return self.augment.subnets != "same" or self.subnet_sizes is not None
+
+    @property
+    def told_apart(self) -> tuple[str, ...]:
+        """The settings by which full net and sub-nets are trained apart."""
+        settings = {
+            "augment.subnets": self.augment.subnets == "same",
+            "subnet_sizes": self.subnet_sizes is None,
+            "full_dropout": self.full_dropout == 0,
+            "label_smoothing_on": self.label_smoothing_on == "all",
+        }
+        return tuple(name for name, neutral in settings.items() if not neutral)
