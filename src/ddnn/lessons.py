@@ -38,9 +38,9 @@ def plan_step(
 
     Example:
         >>> from ddnn.objectives import make_objective
-        >>> config = TrainConfig(alternate=True, subnets="resnet8")
+        >>> config = TrainConfig(alternate=True, subnets="resnet8", objective="joint")
         >>> [plan_step(("resnet8", "resnet20"), config, make_objective(config), 0, step, 10).lessons for step in (0, 1)]
-        [(Lesson(learners=('resnet20',), teachers=None),), (Lesson(learners=('resnet8',), teachers=('resnet20',)),)]
+        [(Lesson(learners=('resnet20',), teachers=None),), (Lesson(learners=('resnet8',), teachers=()),)]
     """
     full_alone = is_full_alone(epoch + step / steps_per_epoch, config.epochs, config.subnets_from)
     drawn = draw_nets(names, config.subnets_per_step, config.seed, epoch, step, objective.draw, full_alone)

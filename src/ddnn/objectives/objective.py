@@ -87,7 +87,7 @@ class SubnetRamp(NamedTuple):
         length: epochs that it takes from there on.
 
     Example:
-        >>> [float(SubnetRamp(begin=2, length=4)(epoch)) for epoch in (0, 3, 6, 9)]
+        >>> [float(SubnetRamp(begin=2.0, length=4.0)(epoch)) for epoch in (0.0, 3.0, 6.0, 9.0)]
         [0.0, 0.25, 1.0, 1.0]
     """
 
