@@ -225,7 +225,7 @@ def _trainer(setup: Setup, directory: RunDirectory, progress: bool, termination:
         devices=processes.local_count,
         num_nodes=processes.nodes,
         strategy=_strategy(setup),
-        precision=config.precision,
+        precision=config.precision,  # type: ignore[arg-type]  # no longer auto: `prepare` has chosen
         max_epochs=config.epochs,
         limit_train_batches=None if config.limit is None else config.limit * config.accumulate,
         limit_val_batches=config.limit,

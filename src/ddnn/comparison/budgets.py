@@ -96,8 +96,8 @@ def step_macs(network: DepthDynamicNetwork, objective: Objective, shape: Shape, 
 
     @cache
     def count(lesson: Lesson, side: int | None) -> int:
-        of_subnets = side is not None and lesson.teachers is not None
-        return _count(network, objective, (shape[0], side, side) if of_subnets else shape, lesson)
+        smaller = shape if side is None else (shape[0], side, side)
+        return _count(network, objective, shape if lesson.teachers is None else smaller, lesson)
 
     counts = [count(lesson, plan.side) for plan in steps for lesson in plan.lessons]
     return sum(counts) / len(steps) / _BATCH

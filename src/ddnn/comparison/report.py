@@ -98,8 +98,9 @@ def _by_kind(summary: Mapping[str, Any]) -> dict[str, dict[str, str]]:
     kinds: dict[str, dict[str, str]] = {}
     for method, row in training.items():
         kinds.setdefault(row["kind"], {})[row["budget"]] = method
-    if summary["baseline"] in kinds:
-        kinds[summary["baseline"]] = dict.fromkeys(budgets, summary["baseline"])
+    baseline = summary["baseline"]
+    if baseline in kinds:
+        kinds[baseline] = {budget: baseline for budget in budgets}
     return kinds
 
 
