@@ -21,6 +21,7 @@ from ddnn.data import Data
 from ddnn.data.order import derive_seed
 from ddnn.epoch_state import EpochState
 from ddnn.errors import DDNNError
+from ddnn.late_flag import LateFlag
 from ddnn.modes import in_mode
 from ddnn.network import DepthDynamicNetwork
 from ddnn.objectives import Draw, Objective
@@ -35,11 +36,16 @@ from ddnn.weight_average import WeightAverage
 _PROCESS_STREAM = 4  # sets the seeds of dropout and the like apart, for all processes but the first
 PROCESSES = "ddnn_processes"
 """Where a checkpoint has how many processes wrote it."""
-FINITE_CHECK_STEPS = 50  # reading a number from a GPU waits for it, so the loss is looked at only so often
+FINITE_CHECK_STEPS = 50  # between two looks at the loss
 
 
 class NonFiniteLossError(DDNNError):
     """The loss became infinite or no number, so the training was stopped."""
+
+
+def _accuracy(classes: int) -> MulticlassAccuracy:
+    """Does not look at the labels, which data sets have checked: looking would wait for the GPU, for each batch."""
+    return MulticlassAccuracy(classes, average="micro", validate_args=False)
 
 
 class DepthDynamicTraining(LightningModule):
@@ -73,7 +79,7 @@ class DepthDynamicTraining(LightningModule):
         self.observers = tuple(observers)
         self.trained = tuple(name for name in network.names if name not in never_drawn(network.names, objective.draw))
         self.validation_accuracy = nn.ModuleDict(
-            {f"net_{name}": MulticlassAccuracy(network.num_classes, average="micro") for name in self.trained}
+            {f"net_{name}": _accuracy(network.num_classes) for name in self.trained}
         )
         self._draw: Draw = objective.draw
         decay = objective.teacher_decay
@@ -86,9 +92,18 @@ class DepthDynamicTraining(LightningModule):
         self._steps_with: Counter[str] = Counter()
         self._batches: Any = None
         self._last_images: Tensor | None = None
+        self._finite = LateFlag()
         self._began = 0.0
         self._unfinished: EpochState | None = None
         self._divided = False
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Lightning notes before and after each of its hooks, two dozen times a step, which one runs; torch's way of
+        setting an attribute looks for parameters and modules first, which takes a tenth of a small step."""
+        if name == "_current_fx_name":
+            object.__setattr__(self, name, value)
+        else:
+            super().__setattr__(name, value)
 
     def configure_model(self) -> None:
         """Divide the weights among the processes, where that is wanted."""
@@ -110,6 +125,11 @@ class DepthDynamicTraining(LightningModule):
         """The validation images, on the device."""
         batches = self.data.validation(self.device, shard=self._shard)
         return [] if batches is None else batches
+
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        """Nothing to do: loaders have put it there."""
+        del device, dataloader_idx
+        return batch
 
     def on_after_batch_transfer(self, batch: tuple[Tensor, Tensor], dataloader_idx: int) -> tuple[Tensor, Tensor]:
         """Give the images of a batch the memory format that the weights have."""
@@ -180,13 +200,23 @@ class DepthDynamicTraining(LightningModule):
         loss = self._step(images, labels, epoch, names)
         self._add({"loss": loss.total.detach(), **loss.parts})
         if (batch_index + 1) % FINITE_CHECK_STEPS == 0:
-            self._refuse_non_finite("loss", self._totals)
+            self._look_at_loss()
         return loss.total
 
+    @torch.no_grad()
     def _add(self, parts: Mapping[str, Tensor]) -> None:
-        for name, part in parts.items():
-            self._totals[name] = self._totals.get(name, 0.0) + part
+        """Add to the sums of the epoch, those that are there in one call."""
+        known = [name for name in parts if name in self._totals]
+        if known:
+            torch._foreach_add_([self._totals[name] for name in known], [parts[name] for name in known])
+        self._totals |= {name: part.detach().clone() for name, part in parts.items() if name not in self._totals}
         self._steps_with.update(parts.keys())
+
+    def _look_at_loss(self) -> None:
+        """Refuse a loss that is not finite; on a GPU, the one that the look before has seen."""
+        finite = torch.stack([total.isfinite().all() for total in self._totals.values()]).all()
+        if any_process(not self._finite.exchange(finite)):
+            self._refuse_non_finite("loss", self._totals)
 
     def _means(self) -> dict[str, float]:
         """The loss and each of its parts, over those of the epoch's steps that had it: not all nets are in each."""

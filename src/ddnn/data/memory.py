@@ -93,10 +93,9 @@ class MemoryLoader:
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield (images float32 of shape (batch, channels, height, width), labels int64 of shape (batch,))."""
         changes = self._changes()
-        for number, chosen in enumerate(self._order.batches(self._epoch)):
+        for number, places in enumerate(self._order.batches(self._epoch, self._device)):
             change = next(changes)
             if number >= self._first:
-                places = chosen.to(self._device)
                 yield self._prepare(self._pixels[places], *change), self._labels[places]
 
     def _changes(self) -> Iterator[tuple[Shifts | None, Rectangles | None]]:
