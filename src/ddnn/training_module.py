@@ -43,11 +43,6 @@ class NonFiniteLossError(DDNNError):
     """The loss became infinite or no number, so the training was stopped."""
 
 
-def _accuracy(classes: int) -> MulticlassAccuracy:
-    """Does not look at the labels, which data sets have checked: looking would wait for the GPU, for each batch."""
-    return MulticlassAccuracy(classes, average="micro", validate_args=False)
-
-
 class DepthDynamicTraining(LightningModule):
     """Trains all nets of a network together, or in each step those that are drawn.
 
@@ -79,7 +74,7 @@ class DepthDynamicTraining(LightningModule):
         self.observers = tuple(observers)
         self.trained = tuple(name for name in network.names if name not in never_drawn(network.names, objective.draw))
         self.validation_accuracy = nn.ModuleDict(
-            {f"net_{name}": _accuracy(network.num_classes) for name in self.trained}
+            {f"net_{name}": MulticlassAccuracy(network.num_classes, average="micro") for name in self.trained}
         )
         self._draw: Draw = objective.draw
         decay = objective.teacher_decay
