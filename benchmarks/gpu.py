@@ -19,7 +19,7 @@ import tempfile
 import time
 import tomllib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -87,10 +87,8 @@ def _run(stage: str, options: argparse.Namespace, seconds: float, environment: d
     except subprocess.TimeoutExpired:
         status = None
     finally:
-        try:
+        with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         process.wait()
     print(f"{stage}: {'ended in time' if status == 0 else f'status {status}' if status is not None else 'cut short'}")
     return status == 0

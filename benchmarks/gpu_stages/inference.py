@@ -1,4 +1,4 @@
-"""How fast each depth answers: one image, and many; in PyTorch, eager and as a CUDA graph, compiled, and in onnxruntime."""
+"""How fast each depth answers, one image and many: in PyTorch, as a CUDA graph, compiled, and in onnxruntime."""
 
 import tempfile
 from collections.abc import Callable

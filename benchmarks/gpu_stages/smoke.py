@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from tests.contract.pair import small_network
 from torch import Tensor
 from torch.nn import functional
 
@@ -30,7 +31,6 @@ from gpu_stages.whole_step import WARM_UP, captured
 from reporting import machine
 from settings import Setting
 from steps import Problem, ekd
-from tests.contract.pair import small_network
 
 STAGE = "smoke"
 PAPER = EKDConfig(1.0, 0.0, 1.0)
@@ -117,7 +117,7 @@ def loss_and_gradient(
 
 @torch.no_grad()
 def separate_difference(network: DepthDynamicNetwork, images: Tensor, setting: Setting) -> float:
-    """The largest difference of a logit between one call for all nets and a call for each, as a share of the largest."""
+    """The largest difference of a logit between one call for all nets and one for each, over the largest logit."""
     setting.place(network)
     batch = setting.arrange(images.to(setting.device))
     with in_mode(network, training=False):
@@ -186,7 +186,7 @@ def trains(options: Options, **changes: Any) -> Row:
     return _trains(options.setting.device, images=32 if options.dry else 600, **changes)
 
 
-def _trains(device: str, images: int = 600, **changes: Any) -> Row:
+def _trains(device: Any, images: int = 600, **changes: Any) -> Row:
     fixed: Any = {"full": "resnet14", "subnets": "resnet8", "epochs": 2, "train_images": images, "batch_size": 8}
     with tempfile.TemporaryDirectory() as folder:
         config = TrainConfig(**fixed, device=device, ekd=PAPER, output=str(Path(folder, "run")), **changes)

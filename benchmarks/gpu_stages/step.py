@@ -1,7 +1,7 @@
 """What a training step costs: EKD's over those of the stock models and over adaptive depth's, in every way to run it.
 
-Eager and as a CUDA graph first, for all networks; then the loop of `ddnn train`; last what other processes have compiled
-meanwhile. One process times at a time.
+Eager, as a CUDA graph, and in the loop of `ddnn train`, network by network; other processes compile meanwhile. One
+process times at a time.
 """
 
 import subprocess

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from statistics import median
 
 import torch
-from torch.autograd import DeviceType
+from torch.autograd import DeviceType  # pyright: ignore[reportPrivateImportUsage]
 from torch.profiler import ProfilerActivity, profile
 
 from settings import Setting
@@ -61,7 +61,7 @@ def made(make: Maker, setting: Setting) -> tuple[Iteration, float | None]:
 
 
 def busy_seconds(step: Work) -> float:
-    """Seconds that the card works in a step, by torch's profiler: the kernels' own times, whatever lies between them."""
+    """Seconds that the card works in a step, by torch's profiler: the kernels' times, without what is between them."""
     step()
     synchronize()
     activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if torch.cuda.is_available() else [])]

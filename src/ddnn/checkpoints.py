@@ -1,8 +1,9 @@
 """When a run saves what it needs to go on, and that what is saved is whole.
 
-Checkpoints are written at the end of each epoch, or every so many, and every so many minutes within one, aside, then moved into place; the
-newest ones stay. On SIGTERM, with which clusters take machines away, one more is written and the run ends: after the
-step, or, where the steps of an epoch are done, after its validation, for which no state in the middle can be saved.
+Checkpoints are written at the end of each epoch, or of every so many, and every so many minutes within one, aside, then
+moved into place; the newest ones stay. On SIGTERM, with which clusters take machines away, one more is written and the
+run ends: after the step, or, where the steps of an epoch are done, after its validation, for which no state in the
+middle can be saved.
 """
 
 import time

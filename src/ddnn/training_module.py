@@ -203,7 +203,8 @@ class DepthDynamicTraining(LightningModule):
         """Add to the sums of the epoch, those that are there in one call."""
         known = [name for name in parts if name in self._totals]
         if known:
-            torch._foreach_add_([self._totals[name] for name in known], [parts[name] for name in known])
+            own, new = [self._totals[name] for name in known], [parts[name] for name in known]
+            torch._foreach_add_(own, new)  # pyright: ignore[reportPrivateImportUsage]
         self._totals |= {name: part.detach().clone() for name, part in parts.items() if name not in self._totals}
         self._steps_with.update(parts.keys())
 

@@ -18,7 +18,9 @@ class Unprofiled(PassThroughProfiler):
     ...     pass
     """
 
-    def profile(self, action_name: str) -> AbstractContextManager[None]:
+    def profile(  # pyright: ignore[reportIncompatibleMethodOverride]  # a context all the same
+        self, action_name: str
+    ) -> AbstractContextManager[None]:
         """See `lightning.pytorch.profilers.Profiler`."""
         del action_name
         return _NOTHING

@@ -43,10 +43,6 @@ def test_every_stage_at_toy_size(tmp_path: Path) -> None:
     assert (out / "results" / "digits-resnet14" / "report.html").is_file()
     assert json.loads((out / "summary.json").read_text())["card"] == "no GPU: a dry run"
 
-    before = {file: file.read_text() for file in out.glob("*.jsonl")}
-    gpu(out, "--minutes", "15", "--only", "inference")
-    assert {file: file.read_text() for file in before} == before, "what is there is not measured again"
-
 
 @pytest.fixture
 def stages(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,7 +58,7 @@ def test_a_measurement_that_fails_is_written_down_and_made_again(tmp_path: Path)
     record.measure("it", lambda: {"share": 1 / 0})
     record.measure("it", lambda: {"share": 1})
     record.measure("it", lambda: {"share": 2})
-    record.measure("more", lambda: {}, needs=100.0)
+    record.measure("more", dict, needs=100.0)
     assert [(row["key"], row["ok"], row.get("share")) for row in lines(record.path)] == [
         ("it", False, None),
         ("it", True, 1),
