@@ -15,9 +15,12 @@ import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gpu_stages.record import Options, Record
+
+if TYPE_CHECKING:
+    from ddnn import CompareConfig
 
 STAGE = "claim"
 SEEDS = (0, 1, 2)
@@ -137,11 +140,11 @@ def whole_seeds(folder: Path, comparison: Comparison, methods: Sequence[str]) ->
     ]
 
 
-def compare(options: Options, comparison: Comparison, methods: Sequence[str], seeds: Sequence[int]) -> None:
-    """Make what is missing, and report."""
-    from ddnn import CompareConfig, TrainConfig
-    from ddnn import compare as run_comparison
-    from ddnn.config import EKDConfig
+def configuration(
+    options: Options, comparison: Comparison, methods: Sequence[str], seeds: Sequence[int]
+) -> "CompareConfig":
+    """The recipe of the claim: the full net teaches, cross-entropy and divergence one to one, temperature 1."""
+    from ddnn.config import CompareConfig, EKDConfig, TrainConfig
 
     dry = options.dry
     train = TrainConfig(
@@ -160,8 +163,14 @@ def compare(options: Options, comparison: Comparison, methods: Sequence[str], se
         device="cpu" if dry else "cuda",
     )
     folder = options.runs / comparison.name
-    config = CompareConfig(list(methods), list(seeds), str(folder), jobs=comparison.jobs, train=train)
-    run_comparison(config, command="python benchmarks/gpu.py --only claim", progress=True)
+    return CompareConfig(list(methods), list(seeds), str(folder), jobs=comparison.jobs, train=train)
+
+
+def compare(options: Options, comparison: Comparison, methods: Sequence[str], seeds: Sequence[int]) -> None:
+    """Make what is missing, and report."""
+    import ddnn
+
+    ddnn.compare(configuration(options, comparison, methods, seeds), command="python benchmarks/gpu.py --only claim")
 
 
 def part(options: Options, what: str) -> None:

@@ -78,6 +78,24 @@ def test_the_real_networks_can_be_built() -> None:
 
 
 @pytest.mark.usefixtures("stages")
+def test_the_real_runs_can_be_configured(tmp_path: Path) -> None:
+    from gpu_stages.cases import REAL as CASES  # pyright: ignore
+    from gpu_stages.claim import FIRST, REAL, SEEDS, THEN, configuration  # pyright: ignore
+    from gpu_stages.record import Options  # pyright: ignore
+    from gpu_stages.step import train_config  # pyright: ignore
+
+    options = Options(tmp_path, 60.0, False, tmp_path / "data", tmp_path / "runs", 30)
+    for comparison in REAL:
+        config = configuration(options, comparison, (*FIRST, *THEN), SEEDS)
+        assert (config.train.device, config.train.epochs, config.train.ekd.teacher) == ("cuda", 30, "full")
+        assert (config.train.ekd.alpha, config.train.ekd.beta, config.train.ekd.temperature) == (1.0, 0.0, 1.0)
+    for case in CASES:
+        if case.trained:
+            assert train_config(case, options, tmp_path / "run").batch_size == case.problem.batch
+    assert str(options.setting) == "cuda, bf16, eager, channels-last"
+
+
+@pytest.mark.usefixtures("stages")
 def test_packed_images_fit_and_are_the_same(tmp_path: Path) -> None:
     import io
 
