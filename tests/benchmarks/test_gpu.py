@@ -33,7 +33,7 @@ def lines(file: Path) -> list[dict[str, Any]]:
 
 def test_every_stage_at_toy_size(tmp_path: Path) -> None:
     out = tmp_path / "results"
-    gpu(out, "--minutes", "15")
+    gpu(out, "--minutes", "60")
     found = {stage: lines(out / f"{stage}.jsonl") for stage in ("smoke", "step", "claim", "inference")}
     assert [row for rows in found.values() for row in rows if not row["ok"]] == []
     modes = {row["mode"] for row in found["step"]}

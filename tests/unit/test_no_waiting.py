@@ -80,6 +80,16 @@ def test_no_step_and_no_validation_waits(options: Mapping[str, Any], reads: Read
     assert dict(reads.seen) == {}
 
 
+def test_the_bar_of_a_terminal_does_not_wait(reads: Reads, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("ddnn.training", "ddnn.progress"):
+        monkeypatch.setattr(f"{module}.shows_bar", lambda _: True)
+    fixed: Any = {"full": "resnet8", "subnets": "", "epochs": 2, "batch_size": 8, "device": "cpu"}
+    config = ddnn.TrainConfig(**fixed, objective="joint", train_images=STEPS * 9, output=str(tmp_path / "run"))
+    with reads:
+        ddnn.train(config)
+    assert {phase: seen for phase, seen in reads.seen.items() if "step" in phase} == {}
+
+
 def test_a_loss_that_is_not_finite_is_seen_all_the_same(tmp_path: Path) -> None:
     config = ddnn.TrainConfig(
         full="resnet8", subnets="", objective="joint", epochs=1, batch_size=2, lr=1e30, warmup_epochs=0.0,
