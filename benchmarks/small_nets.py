@@ -42,9 +42,7 @@ class Row:
         return f"{self.setting}{', memory kept' if self.kept else ''}"
 
 
-def main(
-    side: int = 32, batch: int = 128, compile: bool = False, repeats: int = 3, output: str | None = None
-) -> None:
+def main(side: int = 32, batch: int = 128, compile: bool = False, repeats: int = 3, output: str | None = None) -> None:
     """Print images a second.
 
     Args:

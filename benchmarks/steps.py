@@ -4,8 +4,8 @@ A *maker* builds a step and all that it needs, weights and images included, and 
 same maker serves a measurement of time, next to others in one process, and one of memory, in a process of its own.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import torch
@@ -43,6 +43,7 @@ class Problem:
         side: of the images, in pixels.
         batch: images in a batch.
         classes: outputs.
+        options: of the family, such as the stem; the size of the images is found out.
     """
 
     full: str
@@ -50,6 +51,7 @@ class Problem:
     side: int
     batch: int
     classes: int = 100
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -65,8 +67,8 @@ class Problem:
     def _options(self) -> dict[str, Any]:
         """Vision transformers are built for images of one side."""
         families = [family for family in REGISTRY.values() if self.full in family.members]
-        sized = any(option.name == "image_size" for family in families for option in fields(family.options))
-        return {"image_size": self.side} if sized else {}
+        sized = any(known.name == "image_size" for family in families for known in fields(family.options))
+        return {**({"image_size": self.side} if sized else {}), **self.options}
 
     def data(self, setting: Setting) -> Batch:
         """Noise and labels."""

@@ -1,8 +1,9 @@
 """When a run saves what it needs to go on, and that what is saved is whole.
 
-Checkpoints are written at the end of each epoch and every so many minutes within one, aside, then moved into place; the
-newest ones stay. On SIGTERM, with which clusters take machines away, one more is written and the run ends: after the
-step, or, where the steps of an epoch are done, after its validation, for which no state in the middle can be saved.
+Checkpoints are written at the end of each epoch, or of every so many, and every so many minutes within one, aside, then
+moved into place; the newest ones stay. On SIGTERM, with which clusters take machines away, one more is written and the
+run ends: after the step, or, where the steps of an epoch are done, after its validation, for which no state in the
+middle can be saved.
 """
 
 import time
@@ -52,9 +53,16 @@ class Checkpoints(Checkpoint):
             raise Terminated("ended by SIGTERM after a whole step, which is saved")
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Save a whole epoch, after its metrics."""
-        self._save(trainer)
-        if any_process(self._termination.asked) and trainer.current_epoch + 1 < self._config.epochs:
+        """Save a whole epoch, after its metrics, where its turn is or the run ends."""
+        done, asked = trainer.current_epoch + 1, any_process(self._termination.asked)
+        if (
+            asked
+            or done % self._config.checkpoint_epochs == 0
+            or done == self._config.epochs
+            or any_process(self._late)
+        ):
+            self._save(trainer)
+        if asked and done < self._config.epochs:
             raise Terminated("ended by SIGTERM after a whole epoch, which is saved")
 
     @property

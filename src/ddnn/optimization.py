@@ -49,11 +49,18 @@ def make_optimizer(model: nn.Module, config: TrainConfig) -> Optimizer:
     scaled = config.clip is not None and config.precision == "16-mixed"
     fused = devices <= {"cpu", "cuda"} and not divided and not scaled
     if config.optimizer == "adamw":
-        return optim.AdamW(groups, lr=config.peak_lr, fused=fused)
+        return _clippable(optim.AdamW(groups, lr=config.peak_lr, fused=fused), config)
     sgd = optim.SGD(groups, lr=config.peak_lr, momentum=config.momentum, nesterov=config.momentum > 0, fused=fused)
     if config.momentum > 0:
         _begin_momentum(sgd)
-    return sgd
+    return _clippable(sgd, config)
+
+
+def _clippable(optimizer: Optimizer, config: TrainConfig) -> Optimizer:
+    """Let Lightning clip in bfloat16 too, where it takes a fused optimizer for one that is given scaled gradients."""
+    if config.precision == "bf16-mixed":
+        optimizer._step_supports_amp_scaling = False  # type: ignore[attr-defined]  # torch sets it on fused ones
+    return optimizer
 
 
 def _begin_momentum(optimizer: Optimizer) -> None:

@@ -48,6 +48,7 @@ from ddnn.subnet_draw import draws_all, never_drawn
 from ddnn.synchronised_norms import synchronised
 from ddnn.training_module import PROCESSES, DepthDynamicTraining, NonFiniteLossError
 from ddnn.training_setup import Setup, prepare
+from ddnn.unprofiled import Unprofiled
 
 
 @dataclass(frozen=True)
@@ -241,6 +242,7 @@ def _trainer(setup: Setup, directory: RunDirectory, progress: bool, termination:
         enable_progress_bar=bar,
         enable_model_summary=False,
         num_sanity_val_steps=0,
+        profiler=Unprofiled(),
         use_distributed_sampler=False,
         default_root_dir=directory.path,
     )

@@ -21,6 +21,7 @@ from ddnn.data import Data
 from ddnn.data.order import derive_seed
 from ddnn.epoch_state import EpochState
 from ddnn.errors import DDNNError
+from ddnn.late_flag import LateFlag
 from ddnn.lessons import plan_step
 from ddnn.modes import in_mode
 from ddnn.network import DepthDynamicNetwork
@@ -37,7 +38,7 @@ from ddnn.weight_average import WeightAverage
 _PROCESS_STREAM = 4  # sets the seeds of dropout and the like apart, for all processes but the first
 PROCESSES = "ddnn_processes"
 """Where a checkpoint has how many processes wrote it."""
-FINITE_CHECK_STEPS = 50  # reading a number from a GPU waits for it, so the loss is looked at only so often
+FINITE_CHECK_STEPS = 50  # between two looks at the loss
 
 
 class NonFiniteLossError(DDNNError):
@@ -95,9 +96,18 @@ class DepthDynamicTraining(LightningModule):
         self._batches: Any = None
         self._last_images: Tensor | None = None
         self._steps_alone = 0
+        self._finite = LateFlag()
         self._began = 0.0
         self._unfinished: EpochState | None = None
         self._divided = False
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Lightning notes before and after each of its hooks, two dozen times a step, which one runs; torch's way of
+        setting an attribute looks for parameters and modules first, which takes a tenth of a small step."""
+        if name == "_current_fx_name":
+            object.__setattr__(self, name, value)
+        else:
+            super().__setattr__(name, value)
 
     def configure_model(self) -> None:
         """Divide the weights among the processes, where that is wanted."""
@@ -119,6 +129,11 @@ class DepthDynamicTraining(LightningModule):
         """The validation images, on the device."""
         batches = self.data.validation(self.device, shard=self._shard)
         return [] if batches is None else batches
+
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        """Nothing to do: loaders have put it there."""
+        del device, dataloader_idx
+        return batch
 
     def on_after_batch_transfer(self, batch: tuple[Tensor, ...], dataloader_idx: int) -> tuple[Tensor, ...]:
         """Give the images of a batch the memory format that the weights have."""
@@ -196,13 +211,24 @@ class DepthDynamicTraining(LightningModule):
         loss = added([self._step(*seen.by(lesson), epoch, *lesson) for lesson in plan.lessons])
         self._add({"loss": loss.total.detach(), **loss.parts})
         if (batch_index + 1) % FINITE_CHECK_STEPS == 0:
-            self._refuse_non_finite("loss", self._totals)
+            self._look_at_loss()
         return loss.total
 
+    @torch.no_grad()
     def _add(self, parts: Mapping[str, Tensor]) -> None:
-        for name, part in parts.items():
-            self._totals[name] = self._totals.get(name, 0.0) + part
+        """Add to the sums of the epoch, those that are there in one call."""
+        known = [name for name in parts if name in self._totals]
+        if known:
+            own, new = [self._totals[name] for name in known], [parts[name] for name in known]
+            torch._foreach_add_(own, new)  # pyright: ignore[reportPrivateImportUsage]
+        self._totals |= {name: part.detach().clone() for name, part in parts.items() if name not in self._totals}
         self._steps_with.update(parts.keys())
+
+    def _look_at_loss(self) -> None:
+        """Refuse a loss that is not finite; on a GPU, the one that the look before has seen."""
+        finite = torch.stack([total.isfinite().all() for total in self._totals.values()]).all()
+        if any_process(not self._finite.exchange(finite)):
+            self._refuse_non_finite("loss", self._totals)
 
     def _means(self) -> dict[str, float]:
         """The loss and each of its parts, over those of the epoch's steps that had it: not all nets are in each."""

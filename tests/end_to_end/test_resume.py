@@ -165,6 +165,19 @@ def test_checkpoints_are_put_in_place_whole(tmp_path: Path) -> None:
     assert sorted(file.name for file in (path / "checkpoints").iterdir()) == ["last-1.ckpt", "last.ckpt"]
 
 
+def test_not_every_epoch_need_be_saved(tmp_path: Path) -> None:
+    config = TrainConfig(full="resnet8", subnets="", objective="joint", epochs=5, train_images=100, keep_checkpoints=9)
+    network = {}
+    for every, saved in ((1, 5), (2, 3)):
+        path = tmp_path / f"every-{every}"
+        train(replace(config, checkpoint_epochs=every, output=str(path)), progress=False)
+        assert len(list((path / "checkpoints").iterdir())) == saved
+        network[every] = load_file(path / "network" / "model.safetensors")
+    assert all(torch.equal(network[1][name], network[2][name]) for name in network[1])
+    with pytest.raises(DDNNError, match="checkpoint_epochs must be at least 1, not 0"):
+        replace(config, checkpoint_epochs=0)
+
+
 def test_resume_takes_no_other_key_and_needs_a_run(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     missing = refused(run(capfd, "train", "--resume", tmp_path / "nowhere"))
     assert "is no run directory" in missing

@@ -72,6 +72,7 @@ SENSIBLE: dict[str, Any] = {
     "clip": [None, 1.0],
     "seed": [0, 2**32 - 1],
     "ema": [None, 0.9],
+    "checkpoint_epochs": [1, 3],
     "checkpoint_minutes": [10, 0.001],
     "checkpoint_steps": [None, 1],
     "keep_checkpoints": [1, 3],

@@ -31,7 +31,7 @@ from ddnn.sealed_json import parse_json
 from ddnn.storage import write_text
 
 _FREE_KEYS = ("methods", "seeds", "budget", "output", "jobs")  # may change from one call to the next: runs are added
-_FREE_TRAIN_KEYS = (*OWN_KEYS, "data_root", "device", "workers")
+_FREE_TRAIN_KEYS = (*OWN_KEYS, "data_root", "device", "workers", "checkpoint_epochs")
 _LOCK = ".lock"
 
 

@@ -98,9 +98,9 @@ def _by_kind(summary: Mapping[str, Any]) -> dict[str, dict[str, str]]:
     kinds: dict[str, dict[str, str]] = {}
     for method, row in training.items():
         kinds.setdefault(row["kind"], {})[row["budget"]] = method
-    baseline = summary["baseline"]
+    baseline: str = summary["baseline"]
     if baseline in kinds:
-        kinds[baseline] = {budget: baseline for budget in budgets}
+        kinds[baseline] = {**dict.fromkeys(budgets, baseline)}
     return kinds
 
 

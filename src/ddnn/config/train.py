@@ -122,6 +122,8 @@ class TrainConfig(ViewsConfig):
         resume: a run directory to go on with, with its own configuration.
         ema: decay of a running average of all weights and statistics, such as 0.9998, which is then what is scored and
             saved; None keeps the last step's weights.
+        checkpoint_epochs: save at the end of every so many epochs, and of the last one; 1 saves each. Where epochs take
+            seconds, writing takes a notable part of them.
         checkpoint_minutes: save within an epoch, too, every so many minutes.
         checkpoint_steps: save within an epoch every so many steps, besides.
         keep_checkpoints: how many checkpoints stay, the newest ones.
@@ -172,6 +174,7 @@ class TrainConfig(ViewsConfig):
     output: str | None = None
     resume: str | None = None
     ema: float | None = None
+    checkpoint_epochs: int = 1
     checkpoint_minutes: float = 10.0
     checkpoint_steps: int | None = None
     keep_checkpoints: int = 2
@@ -222,6 +225,7 @@ class TrainConfig(ViewsConfig):
             "be compiled; leave one of the two out",
         )
         check(self.ema is None or 0 < self.ema < 1, f"ema must be a decay in (0, 1), not {self.ema}")
+        check(self.checkpoint_epochs >= 1, f"checkpoint_epochs must be at least 1, not {self.checkpoint_epochs}")
         check(self.checkpoint_minutes > 0, f"checkpoint_minutes must be above 0, not {self.checkpoint_minutes}")
         check(
             self.checkpoint_steps is None or self.checkpoint_steps >= 1,

@@ -123,10 +123,9 @@ class MemoryLoader:
     def _cropped(self) -> Iterator[tuple[Tensor, Tensor, _Change]]:
         """Cropped and mirrored pixels, their labels, and what else happens to them."""
         changes = self._changes()
-        for number, chosen in enumerate(self._order.batches(self._epoch)):
+        for number, places in enumerate(self._order.batches(self._epoch, self._device)):
             change = next(changes)
             if number >= self._first:
-                places = chosen.to(self._device)
                 images = self._pixels[places]
                 yield images if change.shifts is None else shift(images, change.shifts), self._labels[places], change
 

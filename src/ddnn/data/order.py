@@ -131,6 +131,7 @@ class EpochOrder:
         places = torch.arange(rank, self._count, processes)
         return places % self._batch // self._distinct if self.training else torch.zeros_like(places)
 
-    def batches(self, epoch: int) -> tuple[Tensor, ...]:
-        """`indices` cut into batches, or into the parts of batches."""
-        return self.indices(epoch).split(self._own_batch) if len(self) else ()
+    def batches(self, epoch: int, device: torch.device | None = None) -> tuple[Tensor, ...]:
+        """`indices` cut into batches, or into the parts of batches; on a device, where one copy brings those of the
+        whole epoch: each copy would have the host wait for a GPU."""
+        return self.indices(epoch).to(device).split(self._own_batch) if len(self) else ()

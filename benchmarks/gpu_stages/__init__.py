@@ -1,0 +1,1 @@
+"""What `benchmarks/gpu.py` runs: a stage a module, each in processes of its own."""
