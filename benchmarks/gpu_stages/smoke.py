@@ -26,6 +26,7 @@ from ddnn.network import DepthDynamicNetwork
 from ddnn.objectives import EKD
 from ddnn.training_module import DepthDynamicTraining
 from ddnn.training_step import TrainingStep
+from gpu_stages.processes import norm_of_one, trains_together
 from gpu_stages.record import Options, Record, Row
 from gpu_stages.whole_step import WARM_UP, captured
 from reporting import machine
@@ -52,6 +53,7 @@ def main(options: Options) -> None:
     for precision, clip in (("16-mixed", 1.0), ("16-mixed", None), ("bf16-mixed", 1.0)):
         clipped = "clipped" if clip else "not clipped"
         record.measure(f"{precision}, {clipped}", partial(trains, options, precision=precision, clip=clip))
+    record.measure("processes, 1", partial(norm_of_one, device))
     families = [REGISTRY["cifar_resnet"]] if options.dry else list(REGISTRY.values())
     for family in families:
         record.measure(f"contract/{family.name}", partial(contract, family, device))
@@ -59,6 +61,7 @@ def main(options: Options) -> None:
     modes = ("reduce-overhead",)
     for mode in () if options.dry else modes:
         record.measure(f"--compile {mode}", partial(trains, options, compile=mode), needs=15.0)
+    record.measure("processes, 2", partial(trains_together, options, 2))
     record.measure("mps", partial(refused_or_trained, "mps"))
 
 

@@ -39,7 +39,7 @@ def test_every_stage_at_toy_size(tmp_path: Path) -> None:
     modes = {row["mode"] for row in found["step"]}
     assert modes == {"eager", "graph", "ddnn train", "compiled", "compiled, graph"}
     runs = {row["key"] for row in found["claim"]}
-    assert runs == {f"digits-resnet14/{run}/seed0" for run in ("alone/resnet8", "alone/resnet14", "joint")}
+    assert runs == {f"digits-resnet14/{run}-seed0" for run in ("alone-resnet8", "alone-resnet14", "joint")}
     assert (out / "results" / "digits-resnet14" / "report.html").is_file()
     assert json.loads((out / "summary.json").read_text())["card"] == "no GPU: a dry run"
 
