@@ -36,7 +36,7 @@ slow: $(INSTALLED)  ## the long tests too
 	$(BIN)/python -m pytest -m "slow or not slow"
 
 catalogue: $(INSTALLED)  ## count anew what `ddnn families` shows, after a change to a family
-	$(BIN)/python -m ddnn.catalogue
+	$(BIN)/python -c 'from ddnn.commands.catalogue import write; write()'
 
 lock:  ## take the newest versions that pyproject.toml allows into requirements.lock
 	rm -rf .lock-venv

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ddnn.distillation import posterior_divergence
+from ddnn.objectives.distillation import posterior_divergence
 from settings import Setting
 from steps import Iteration, Problem, optimizer
 

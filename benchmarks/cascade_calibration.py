@@ -15,10 +15,10 @@ import numpy as np
 
 import ddnn
 from command import run
-from ddnn.cascading import calibration
-from ddnn.cascading.calibration import choose, front
+from ddnn.cascading import thresholds
 from ddnn.cascading.costs import Costs
 from ddnn.cascading.held_out import open_images
+from ddnn.cascading.thresholds import choose, front
 from ddnn.cascading.torch_engine import TorchEngine
 from ddnn.cascading.votes import Votes, gather
 from ddnn.config import CascadeConfig
@@ -73,7 +73,7 @@ def divide(votes: Votes, macs: Costs, size: int, cells: int, seed: int) -> tuple
     order = np.random.default_rng(seed).permutation(votes.images)
     chosen, rest = (Votes(votes.names, votes.confidences[:, part], votes.right[:, part])
                     for part in (order[:size], order[votes.images // 2 :]))  # fmt: skip
-    with mock.patch.object(calibration, "MOST_CELLS", cells):
+    with mock.patch.object(thresholds, "MOST_CELLS", cells):
         points = front(chosen, macs)
     point = choose(points, {"accuracy": max(chosen.accuracy(name) for name in chosen.names)})
     who, right = rest.cascade(point.thresholds, point.last)

@@ -22,11 +22,11 @@ from torch.nn.parallel import DistributedDataParallel
 
 from command import run
 from ddnn.config.fields import whole_numbers
+from ddnn.distributed.fsdp import shard
+from ddnn.distributed.processes import find_processes, join
+from ddnn.distributed.synchronised_norms import synchronised
 from ddnn.objectives import EKD
-from ddnn.processes import find_processes, join
-from ddnn.sharded import shard
-from ddnn.synchronised_norms import synchronised
-from ddnn.training_step import TrainingStep
+from ddnn.training.step import TrainingStep
 from reporting import Report
 from settings import Setting
 from steps import Problem, optimizer

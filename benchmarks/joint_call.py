@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 import ddnn
-import ddnn.joint_call as engine
+import ddnn.network.joint_call as engine
 from command import run
 from ddnn.families import Step
 from reporting import Report

@@ -28,8 +28,8 @@ from ddnn import DepthDynamicNetwork, TrainConfig
 from ddnn.config import EKDConfig
 from ddnn.data import open_data
 from ddnn.objectives import make_objective
-from ddnn.optimization import make_optimizer
-from ddnn.training_step import TrainingStep
+from ddnn.training.optimization import make_optimizer
+from ddnn.training.step import TrainingStep
 from reporting import Report
 
 BATCH = 4  # of images that no time goes into

@@ -22,7 +22,7 @@ from typing import Any
 
 import torch
 
-from ddnn.peak_memory import resident_bytes
+from ddnn.measuring.peak_memory import resident_bytes
 from settings import Setting
 from steps import Maker, Problem, ekd
 

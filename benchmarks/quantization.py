@@ -26,7 +26,7 @@ from ddnn.deployment.quantization.float_net import FloatNet
 from ddnn.deployment.quantization.images import Images, open_images
 from ddnn.deployment.quantization.scheme import Scheme
 from ddnn.deployment.quantization.trials import caller, divergence
-from ddnn.latency import interleaved_for, latencies
+from ddnn.measuring.latency import interleaved_for, latencies
 from reporting import Report
 
 USUAL = Scheme()

@@ -24,7 +24,7 @@ from ddnn.deployment.quantization.forms import write_graphs
 from ddnn.deployment.quantization.scheme import Scheme
 from ddnn.deployment.quantization.trials import Trials, caller
 from ddnn.deployment.sessions import open_session
-from ddnn.latency import interleaved_for, latencies
+from ddnn.measuring.latency import interleaved_for, latencies
 from ddnn.network import DepthDynamicNetwork
 from reporting import Report
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import torch
 
-from ddnn.devices import processor
-from ddnn.reports import print_table, to_json
+from ddnn.measuring.devices import processor
+from ddnn.reporting.tables import print_table, to_json
 
 Row = Mapping[str, Any]
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import torch
 
 from command import run
-from ddnn.allocation import freed_memory_kept
+from ddnn.training.allocation import freed_memory_kept
 from reporting import Report
 from settings import Setting
 from steps import Iteration, Problem, alone, ekd

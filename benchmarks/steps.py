@@ -14,14 +14,14 @@ from torch.nn import functional
 from torch.optim import Optimizer
 
 import ddnn
-from ddnn.averaged_teacher import AveragedTeacher
-from ddnn.building import Subnets
 from ddnn.config import TrainConfig
 from ddnn.families import REGISTRY
 from ddnn.network import DepthDynamicNetwork
+from ddnn.network.building import Subnets
 from ddnn.objectives import EKD
-from ddnn.optimization import make_optimizer
-from ddnn.training_step import TrainingStep
+from ddnn.training.averaged_teacher import AveragedTeacher
+from ddnn.training.optimization import make_optimizer
+from ddnn.training.step import TrainingStep
 from settings import Setting
 
 Batch = tuple[Tensor, Tensor]

@@ -31,7 +31,7 @@ def idle() -> float:
 def affordable(runtime: Runtime, power: float) -> str:
     """The best net for that much power in [0, 1], from the fastest net's latency at 0 to the slowest's at 1."""
     latencies = runtime.latency().values()
-    return runtime.fastest_within(min(latencies) + power * (max(latencies) - min(latencies)))
+    return runtime.best_within(min(latencies) + power * (max(latencies) - min(latencies)))
 
 
 def main(export: str, *places: str) -> None:

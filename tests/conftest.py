@@ -7,5 +7,5 @@ import torch
 from jaxtyping import install_import_hook
 
 os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX512_CORE")
-install_import_hook(["ddnn.distillation", "ddnn.objectives"], "beartype.beartype")
+install_import_hook(["ddnn.objectives"], "beartype.beartype")
 torch.set_num_threads(1)

@@ -10,7 +10,7 @@ import torch
 from torch import distributed
 from torch.nn import functional
 
-from ddnn.synchronised_norms import synchronised_batch_norm
+from ddnn.distributed.synchronised_norms import synchronised_batch_norm
 from gpu_stages.record import Options, Row
 
 LARGEST_DIFFERENCE = 1e-4
@@ -20,7 +20,7 @@ def norm_of_one(device: str) -> Row:
     """Synchronised batch norm in a group of one process is batch norm, its gradient too."""
     backend = "nccl" if device == "cuda" else "gloo"
     with tempfile.TemporaryDirectory() as folder:
-        store = distributed.FileStore(str(Path(folder, "store")), 1)
+        store = distributed.FileStore(str(Path(folder, "store")), 1)  # pyright: ignore[reportPrivateImportUsage]
         distributed.init_process_group(backend, store=store, rank=0, world_size=1)
         try:
             images = torch.randn(8, 4, 6, 6, generator=torch.Generator().manual_seed(0)).to(device)

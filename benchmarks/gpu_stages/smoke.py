@@ -21,11 +21,11 @@ import ddnn
 from ddnn import TrainConfig
 from ddnn.config import EKDConfig
 from ddnn.families import REGISTRY, Family
-from ddnn.modes import in_mode
+from ddnn.families.modes import in_mode
 from ddnn.network import DepthDynamicNetwork
 from ddnn.objectives import EKD
-from ddnn.training_module import DepthDynamicTraining
-from ddnn.training_step import TrainingStep
+from ddnn.training.module import DepthDynamicTraining
+from ddnn.training.step import TrainingStep
 from gpu_stages.processes import norm_of_one, trains_together
 from gpu_stages.record import Options, Record, Row
 from gpu_stages.whole_step import WARM_UP, captured

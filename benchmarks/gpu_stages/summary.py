@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ddnn.reports import print_table
+from ddnn.reporting.tables import print_table
 from gpu_stages.record import Options, Row, rows
 
 STAGES = ("smoke", "step", "claim", "inference")

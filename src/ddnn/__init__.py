@@ -8,40 +8,36 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ddnn.building import build, from_model
-    from ddnn.cascade import CascadeOutput
     from ddnn.choice import choose
     from ddnn.comparison import compare
     from ddnn.config import ChooseConfig, CompareConfig, EKDConfig, ProfileConfig, TrainConfig
-    from ddnn.data_spec import DataSpec
     from ddnn.errors import DDNNError
-    from ddnn.loading import load
-    from ddnn.network import DepthDynamicNetwork
+    from ddnn.formats.data_spec import DataSpec
+    from ddnn.network import CascadeOutput, DepthDynamicNetwork, Output, build, from_model, load
     from ddnn.objectives import EKD, Joint
     from ddnn.profiles import profile
-    from ddnn.shared_prefix import Output
     from ddnn.training import train
 
 __version__ = version("ddnn")
 
 _EXPORTS = {
-    "CascadeOutput": "cascade",
+    "CascadeOutput": "network",
     "ChooseConfig": "config",
     "CompareConfig": "config",
     "DDNNError": "errors",
-    "DataSpec": "data_spec",
+    "DataSpec": "formats.data_spec",
     "DepthDynamicNetwork": "network",
     "EKD": "objectives",
     "EKDConfig": "config",
     "Joint": "objectives",
-    "Output": "shared_prefix",
+    "Output": "network",
     "ProfileConfig": "config",
     "TrainConfig": "config",
-    "build": "building",
+    "build": "network",
     "choose": "choice",
     "compare": "comparison",
-    "from_model": "building",
-    "load": "loading",
+    "from_model": "network",
+    "load": "network",
     "profile": "profiles",
     "train": "training",
 }

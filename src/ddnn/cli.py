@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from ddnn import __version__
-from ddnn.command_parser import CommandParser
 from ddnn.commands import COMMANDS
+from ddnn.commands.command_parser import CommandParser
 from ddnn.errors import DDNNError
 
 

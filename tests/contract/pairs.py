@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from ddnn.families import REGISTRY
-from ddnn.profiling import family_costs
+from ddnn.measuring.macs import family_costs
 from tests.contract.pair import Pair, all_pairs, small_network
 from tests.contract.timm_pairs import TIMM_PAIRS
 

@@ -41,7 +41,7 @@ def build(pair: Pair) -> ddnn.DepthDynamicNetwork:
 @torch.no_grad()
 @pytest.mark.parametrize("pair", _params())
 def test_a_cascade_is_its_nets_one_by_one(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ddnn.cascade.confidence", sureness)
+    monkeypatch.setattr("ddnn.network.cascade.confidence", sureness)
     network, x = build(pair), pair.images(IMAGES)
     calls: Counter[nn.Module] = Counter()
     for module in network.modules():

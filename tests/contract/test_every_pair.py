@@ -11,9 +11,9 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 import ddnn
-from ddnn import joint_call
+from ddnn.network import joint_call
+from ddnn.network.private_norms import is_norm
 from ddnn.objectives import EKD, Loss
-from ddnn.private_norms import is_norm
 from tests.contract.pairs import ONE_A_FAMILY, PAIRS, Pair
 from tests.contract.timm_pairs import TimmPair
 

@@ -7,7 +7,7 @@ import ddnn
 from ddnn.comparison.methods import cut_out
 from ddnn.data import open_data
 from ddnn.families import REGISTRY, Family
-from ddnn.training_setup import make_network
+from ddnn.training.setup import make_network
 from tests.contract.pairs import small_network
 from tests.contract.timm_pairs import TimmPair
 

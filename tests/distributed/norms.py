@@ -6,8 +6,8 @@ import torch
 from torch import distributed, nn
 from torch.distributed import all_gather_object
 
-from ddnn.processes import find_processes, join
-from ddnn.synchronised_norms import synchronised
+from ddnn.distributed.processes import find_processes, join
+from ddnn.distributed.synchronised_norms import synchronised
 from tests.distributed.cases import SHAPE, batches, norms, weight_of
 
 

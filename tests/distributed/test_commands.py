@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from ddnn.processes import find_processes
-from ddnn.training_module import PROCESSES
+from ddnn.distributed.processes import find_processes
+from ddnn.training.module import PROCESSES
 
 
 def ddnn(*arguments: object) -> "subprocess.Popen[str]":

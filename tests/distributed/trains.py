@@ -14,8 +14,8 @@ from safetensors.torch import save_file
 
 from ddnn import TrainConfig, train
 from ddnn.config import from_fields
-from ddnn.evaluation import evaluate
-from ddnn.training_module import DepthDynamicTraining
+from ddnn.measuring.evaluation import evaluate
+from ddnn.training.module import DepthDynamicTraining
 
 
 def main(fields: Path, folder: Path) -> None:

@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import ddnn
-from ddnn.run_directory import RunDirectory
+from ddnn.runs.run_directory import RunDirectory
 from tests.end_to_end.command import refused, run
 
 SMALL = ("--full", "resnet14", "--subnets", "resnet8", "--train_images", "256", "--batch_size", "32")

@@ -17,12 +17,12 @@ from torch import Tensor
 from torch._dynamo.testing import CompileCounter
 
 from ddnn import EKDConfig, TrainConfig, train
-from ddnn.averaged_teacher import AveragedTeacher
 from ddnn.network import DepthDynamicNetwork
 from ddnn.objectives import Loss
-from ddnn.run_directory import RunDirectory
-from ddnn.training_module import DepthDynamicTraining
-from ddnn.training_step import TrainingStep
+from ddnn.runs.run_directory import RunDirectory
+from ddnn.training.averaged_teacher import AveragedTeacher
+from ddnn.training.module import DepthDynamicTraining
+from ddnn.training.step import TrainingStep
 from tests.end_to_end.command import Result, refused, run
 
 SUBNETS = {"resnet8": [1, 1, 1], "middle": [1, 2, 1], "resnet14": [2, 2, 2]}

@@ -15,7 +15,7 @@ from ddnn.data import open_data
 from ddnn.deployment import export_onnx
 from ddnn.profiles import memory
 from ddnn.profiles.memory import groups
-from ddnn.run_directory import RunDirectory
+from ddnn.runs.run_directory import RunDirectory
 from tests.end_to_end.command import refused, run
 from tests.end_to_end.test_start_up import modules_after
 

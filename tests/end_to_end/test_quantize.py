@@ -13,8 +13,8 @@ import ddnn
 from ddnn.config import EvaluateConfig
 from ddnn.deployment import Runtime
 from ddnn.deployment.quantization import forms, trials
-from ddnn.evaluation import evaluate, open_evaluation_data
-from ddnn.run_directory import evaluation_data
+from ddnn.measuring.evaluation import evaluate, open_evaluation_data
+from ddnn.runs.run_directory import evaluation_data
 from tests.end_to_end.command import refused, run
 
 

@@ -15,9 +15,9 @@ import torch
 from safetensors.torch import load_file
 
 from ddnn import DDNNError, TrainConfig, train
-from ddnn.run_directory import RunDirectory
+from ddnn.runs.run_directory import RunDirectory
 from ddnn.training import NonFiniteLossError
-from ddnn.training_module import DepthDynamicTraining
+from ddnn.training.module import DepthDynamicTraining
 from tests.end_to_end.command import refused, run
 
 OPTIONS = ["--epochs", "4", "--train_images", "600", "--augment.erase", "0.5", "--seed", "3"]
@@ -245,7 +245,7 @@ def test_sigterm_saves_the_step_and_ends_and_the_run_goes_on_to_the_same_weights
 
 
 def test_a_second_sigterm_ends_the_process_at_once() -> None:
-    script = "import os, signal\nfrom ddnn.interrupts import Termination\n"
+    script = "import os, signal\nfrom ddnn.training.interrupts import Termination\n"
     script += "termination = Termination(); termination.begin_steps(); note = termination.note\n"
     script += "signal.signal(signal.SIGTERM, note); os.kill(os.getpid(), 15); print('on', flush=True)\n"
     script += "os.kill(os.getpid(), 15); print('still on', flush=True)"

@@ -10,11 +10,11 @@ import torch
 from safetensors.torch import load_file
 
 from ddnn import DDNNError, TrainConfig, train
-from ddnn.calibration import calibrate
 from ddnn.config import AugmentConfig, EKDConfig
-from ddnn.interrupts import Terminated
-from ddnn.training_module import DepthDynamicTraining
-from ddnn.training_step import TrainingStep
+from ddnn.network.norm_statistics import calibrate
+from ddnn.training.interrupts import Terminated
+from ddnn.training.module import DepthDynamicTraining
+from ddnn.training.step import TrainingStep
 
 STRONG = AugmentConfig(policy="trivialaugment", erase=0.3, mixup=0.5, subnets="weak")
 CONFIG = TrainConfig(

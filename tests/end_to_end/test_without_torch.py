@@ -25,7 +25,7 @@ runtime = Runtime(sys.argv[1], threads=1)
 images = runtime.read(sys.argv[2])
 result = {name: runtime(images, name).tolist() for name in runtime.names}
 result["cascade"] = runtime.cascade(images, {"resnet8": 0.0}).logits.tolist()
-assert runtime.fastest_within(1e6) in runtime.names
+assert runtime.best_within(1e6) in runtime.names
 print(json.dumps(result))
 """
 

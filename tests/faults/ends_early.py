@@ -11,10 +11,11 @@ from typing import Any
 
 import torch
 
-from ddnn import DDNNError, TrainConfig, train, training_setup
+from ddnn import DDNNError, TrainConfig, train
 from ddnn.config import from_fields
-from ddnn.processes import find_processes
-from ddnn.training_module import DepthDynamicTraining
+from ddnn.distributed.processes import find_processes
+from ddnn.training import setup
+from ddnn.training.module import DepthDynamicTraining
 
 
 def _before(owner: Any, name: str, do: Any) -> None:
@@ -39,7 +40,7 @@ def _spoilt(module: DepthDynamicTraining, batch: Any, index: int) -> tuple[Any, 
 def main(fields: Path, folder: Path, what: str) -> None:
     rank = find_processes().rank
     if what == "sigterm while data is opened":  # of all: a cluster sends it to all processes
-        _before(training_setup, "open_data", _signalled)
+        _before(setup, "open_data", _signalled)
     elif what == "sigterm in validation" and rank == 1:
         _before(DepthDynamicTraining, "on_validation_epoch_end", _signalled_once())
     elif what == "nan" and rank == 1:

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 import ddnn
 from ddnn import DDNNError, TrainConfig, train
 from ddnn.deployment import Runtime
-from ddnn.run_directory import RunDirectory
+from ddnn.runs.run_directory import RunDirectory
 from tests.repeats import environment_number
 
 EDITABLE = ("config.yaml", "metrics.csv", "results.json")

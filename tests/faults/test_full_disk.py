@@ -11,9 +11,9 @@ from torch.utils.tensorboard import SummaryWriter
 
 import ddnn
 from ddnn import DepthDynamicNetwork
-from ddnn.run_directory import RunDirectory
-from ddnn.storage import is_whole_checkpoint
-from ddnn.training_module import DepthDynamicTraining
+from ddnn.network.storage import is_whole_checkpoint
+from ddnn.runs.run_directory import RunDirectory
+from ddnn.training.module import DepthDynamicTraining
 from tests.end_to_end.command import refused, run
 from tests.faults.small_disk import SmallDisk, mounted
 

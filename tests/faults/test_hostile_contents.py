@@ -20,8 +20,8 @@ import ddnn
 from ddnn import DDNNError
 from ddnn.deployment import Runtime, export_onnx
 from ddnn.deployment.manifest import File
-from ddnn.sealed_json import sealed, unsealed
-from ddnn.storage import checksum
+from ddnn.formats.sealed_json import sealed, unsealed
+from ddnn.network.storage import checksum
 from tests.end_to_end.command import refused, run
 from tests.faults.contents import spoilt
 from tests.repeats import environment_number
@@ -35,7 +35,7 @@ COUNTS = [60, pytest.param(environment_number("DDNN_CONTENTS", 3000), marks=pyte
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A network that knows its data, and its export with pieces and a cascade."""
-    from ddnn.cascade_spec import CalibratedOn, CascadeSpec, Expected
+    from ddnn.formats.cascade_spec import CalibratedOn, CascadeSpec, Expected
 
     folder = tmp_path_factory.mktemp("made")
     network = ddnn.build("resnet14", ["resnet8"], num_classes=4, in_channels=1, private_norms=True).eval()

@@ -13,9 +13,9 @@ import ddnn
 from ddnn import DDNNError, TrainConfig, train
 from ddnn.deployment import Runtime, export_onnx
 from ddnn.errors import DataError
-from ddnn.evaluation import evaluate
+from ddnn.measuring.evaluation import evaluate
 from ddnn.training import NonFiniteLossError
-from ddnn.training_module import DepthDynamicTraining
+from ddnn.training.module import DepthDynamicTraining
 from tests.end_to_end.command import refused, run
 from tests.faults.pictures import IMAGES, LABELS, write_folder, write_parquet
 

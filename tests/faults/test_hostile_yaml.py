@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ddnn import DDNNError, TrainConfig
-from ddnn.run_directory import RunDirectory
-from ddnn.safe_yaml import MOST_BYTES, UnusableYaml, parse_yaml
+from ddnn.formats.safe_yaml import MOST_BYTES, UnusableYaml, parse_yaml
+from ddnn.runs.run_directory import RunDirectory
 from tests.end_to_end.command import refused, run
 
 BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(

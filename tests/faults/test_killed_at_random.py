@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file
 
 from ddnn import TrainConfig, train
-from ddnn.run_directory import RunDirectory
+from ddnn.runs.run_directory import RunDirectory
 from tests.repeats import environment_number
 
 CONFIG = TrainConfig(

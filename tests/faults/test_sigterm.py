@@ -14,10 +14,11 @@ import torch
 from lightning.pytorch import LightningModule
 from safetensors.torch import load_file
 
-from ddnn import TrainConfig, train, training_setup
-from ddnn.interrupts import Terminated
-from ddnn.run_directory import RunDirectory
-from ddnn.training_module import DepthDynamicTraining
+from ddnn import TrainConfig, train
+from ddnn.runs.run_directory import RunDirectory
+from ddnn.training import setup
+from ddnn.training.interrupts import Terminated
+from ddnn.training.module import DepthDynamicTraining
 from tests.distributed.launcher import in_processes
 from tests.end_to_end.command import refused, run
 from tests.faults.pictures import write_folder
@@ -43,8 +44,8 @@ def signalled_in(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, call: i
 
 
 EARLY: dict[str, tuple[Any, str]] = {
-    "the data is opened": (training_setup, "open_data"),
-    "the network is built": (training_setup, "build"),
+    "the data is opened": (setup, "open_data"),
+    "the network is built": (setup, "build"),
     "Lightning prepares": (LightningModule, "setup"),
     "Lightning takes the loader": (DepthDynamicTraining, "train_dataloader"),
 }
@@ -69,7 +70,7 @@ def test_before_the_first_step_it_ends_a_run_on_the_spot_and_leaves_nothing(
 def test_an_exit_that_python_drops_ends_the_run_before_its_first_step(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    opened: Callable[..., Any] = training_setup.open_data
+    opened: Callable[..., Any] = setup.open_data
 
     def dropped(*arguments: Any, **options: Any) -> Any:
         try:
@@ -77,7 +78,7 @@ def test_an_exit_that_python_drops_ends_the_run_before_its_first_step(
         except SystemExit:  # as in an object's __del__
             return opened(*arguments, **options)
 
-    monkeypatch.setattr(training_setup, "open_data", dropped)
+    monkeypatch.setattr(setup, "open_data", dropped)
     steps = signalled_in(monkeypatch, DepthDynamicTraining, "training_step", call=-1)
     with pytest.raises(Terminated, match="before the first step"):
         train(TrainConfig(**CONFIG, output=str(tmp_path / "run")), progress=False)

@@ -8,9 +8,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ddnn import storage
-from ddnn.cascade_spec import FILE, CalibratedOn, CascadeSpec, Expected
-from ddnn.cascading.calibration import SHARES, Point, boosted_front, choose, front, thin
 from ddnn.cascading.costs import Costs
 from ddnn.cascading.engine import Engine
 from ddnn.cascading.held_out import open_images
@@ -28,6 +25,7 @@ from ddnn.cascading.measure import (
 )
 from ddnn.cascading.plot import accuracy_over_cost
 from ddnn.cascading.report import Report
+from ddnn.cascading.thresholds import SHARES, Point, boosted_front, choose, front, thin
 from ddnn.cascading.timing import piece_latencies
 from ddnn.cascading.torch_engine import TorchEngine
 from ddnn.cascading.verdict import verdict
@@ -35,14 +33,15 @@ from ddnn.cascading.votes import Sayings, Votes, gather, gather_logits
 from ddnn.config import CascadeConfig
 from ddnn.data import Data
 from ddnn.deployment.manifest import is_export
-from ddnn.devices import describe_device, pick_device
 from ddnn.errors import DDNNError, near
-from ddnn.loading import load, network_directory
-from ddnn.network import DepthDynamicNetwork
+from ddnn.formats.cascade_spec import FILE, CalibratedOn, CascadeSpec, Expected
+from ddnn.measuring.devices import describe_device, pick_device
+from ddnn.network import DepthDynamicNetwork, storage
+from ddnn.network.loading import load, network_directory
 from ddnn.profiles.report import reserved, write_files
 from ddnn.profiles.steps import Step, steps
 from ddnn.profiles.subject import check_threads, cores
-from ddnn.reports import to_json
+from ddnn.reporting.tables import to_json
 
 REPORT, PLOT = "report.json", "accuracy_over_cost.png"
 SHARE_FOR_PIECES = 0.25

@@ -6,9 +6,9 @@ from pathlib import Path
 from ddnn.config import CascadeConfig, DataConfig
 from ddnn.data import Data
 from ddnn.errors import DDNNError
-from ddnn.evaluation import open_evaluation_data
+from ddnn.measuring.evaluation import open_evaluation_data
 from ddnn.network import DepthDynamicNetwork
-from ddnn.run_directory import RunDirectory
+from ddnn.runs.run_directory import RunDirectory
 
 BATCH_SIZE = 256
 """Of passes over images in which no time is measured."""

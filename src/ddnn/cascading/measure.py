@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ddnn.cascading.calibration import Point
 from ddnn.cascading.costs import Costs
 from ddnn.cascading.engine import Engine
 from ddnn.cascading.report import Comparison, FixedNet, MeasuredCascade
+from ddnn.cascading.thresholds import Point
 from ddnn.cascading.timing import Call, Timings, time_calls
 from ddnn.cascading.votes import Votes
-from ddnn.evaluation import wilson_interval
+from ddnn.measuring.evaluation import wilson_interval
 
 CHOSEN, WITHOUT_BOOST = "the chosen cascade", "the same without boost"
 MOST_TIMED, MOST_BYTES = 2000, 2**28

@@ -15,7 +15,7 @@ from ddnn.deployment import Runtime
 from ddnn.deployment.answers import confidence
 from ddnn.deployment.manifest import INPUT, Manifest
 from ddnn.deployment.sessions import Sessions
-from ddnn.latency import Work
+from ddnn.measuring.latency import Work
 
 
 class OnnxEngine(Engine):

@@ -6,7 +6,7 @@ from typing import Any
 from matplotlib.axes import Axes
 
 from ddnn.cascading.report import FixedNet, MeasuredCascade, Report
-from ddnn.plots import GREY, add_legend, looks, new_plot, png, with_margin
+from ddnn.reporting.plots import GREY, add_legend, looks, new_plot, png, with_margin
 
 Measured = FixedNet | MeasuredCascade
 

@@ -8,14 +8,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ddnn.cascade import confidence
 from ddnn.cascading.costs import Costs
 from ddnn.cascading.engine import Engine
 from ddnn.cascading.votes import Opinion
-from ddnn.latency import Work
+from ddnn.measuring.latency import Work
+from ddnn.measuring.macs import macs
 from ddnn.network import DepthDynamicNetwork
-from ddnn.profiling import macs
-from ddnn.segments import Segment, SegmentModule
+from ddnn.network.cascade import confidence
+from ddnn.network.segments import Segment, SegmentModule
 
 
 class TorchEngine(Engine):

@@ -1,7 +1,7 @@
 """In plain words: whether the cascade is cheaper than the best fixed depth at equal accuracy, and by how much."""
 
 from ddnn.cascading.report import Comparison, Report
-from ddnn.reports import percent
+from ddnn.reporting.tables import percent
 
 
 def verdict(report: Report) -> str:

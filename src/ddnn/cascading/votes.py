@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from ddnn.cascade_spec import participants
 from ddnn.deployment.answers import confidence
 from ddnn.errors import DataError
+from ddnn.formats.cascade_spec import participants
 
 Opinion = tuple[np.ndarray, np.ndarray]
 """Of a batch: how sure a net is, float32 of shape (batch,), and which classes it names, int64 of shape (batch,)."""
@@ -76,7 +76,7 @@ class Sayings:
 
     def votes(self, names: tuple[str, ...], boost: float) -> Votes:
         """What the nets of a cascade say, asked one after the other, where each adds a share of what was said before it
-        (see `ddnn.cascade`).
+        (see `ddnn.network.cascade`).
 
         Args:
             names: of the cascade, shallow to deep.

@@ -1,11 +1,11 @@
 """Which net to run on a device: the best that meets the bounds, of those that were trained or of all depths.
 
-`choice` decides, and is pure; `pick` reads what a profile says; `choose` puts them together. The depths in between:
+`best` decides, and is pure; `pick` reads what a profile says; `choose` puts them together. The depths in between:
 `space` says which there are, `images` on what they are calibrated and scored, `depths` tries one, `search` goes through
 them.
 """
 
-from ddnn.choice.choice import Bounds, Candidate, Choice, choose_from, front
+from ddnn.choice.best import Bounds, Candidate, Choice, choose_from, front
 from ddnn.choice.choose import Decision, choose
 
 __all__ = ["Bounds", "Candidate", "Choice", "Decision", "choose", "choose_from", "front"]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from ddnn.choice.choice import Candidate, choose_from, front
+from ddnn.choice.best import Candidate, choose_from, front
 from ddnn.choice.choose import Circumstances, Decision, bounds_of, condition_here
 from ddnn.choice.depths import Bench, Found
 from ddnn.choice.images import open_images
@@ -15,13 +15,13 @@ from ddnn.choice.space import DepthSpace
 from ddnn.config import ChooseConfig
 from ddnn.deployment.manifest import is_export
 from ddnn.errors import DDNNError
-from ddnn.evaluation import Score
+from ddnn.formats.staging import check_new, staged
+from ddnn.measuring.evaluation import Score
 from ddnn.profiles.measure import describe, now, software
 from ddnn.profiles.network_subject import NetworkSubject, open_network
 from ddnn.profiles.profile import caveats
 from ddnn.profiles.report import folder_for, reserved
 from ddnn.profiles.steps import steps
-from ddnn.staging import check_new, staged
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ddnn.choice.choice import Bounds, Candidate, Choice, choose_from
+from ddnn.choice.best import Bounds, Candidate, Choice, choose_from
 from ddnn.choice.pick import candidates, check_same_nets, pick
 from ddnn.config import ChooseConfig, ProfileConfig
 from ddnn.errors import DDNNError

@@ -14,8 +14,8 @@ from ddnn.choice.images import Images
 from ddnn.choice.space import Depth, NoSuchDepth, name_of
 from ddnn.comparison.methods import cut_out
 from ddnn.errors import DDNNError
-from ddnn.evaluation import Score, evaluate
-from ddnn.latency import Latency, Work, interleaved_for, latencies
+from ddnn.measuring.evaluation import Score, evaluate
+from ddnn.measuring.latency import Latency, Work, interleaved_for, latencies
 from ddnn.network import DepthDynamicNetwork
 from ddnn.profiles import memory
 from ddnn.profiles.network_subject import NetworkSubject

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from ddnn.config import ChooseConfig, DataConfig, EvaluateConfig
 from ddnn.data import Data, Loader
-from ddnn.evaluation import open_evaluation_data
+from ddnn.measuring.evaluation import open_evaluation_data
 from ddnn.network import DepthDynamicNetwork
-from ddnn.run_directory import RunDirectory, evaluation_data
+from ddnn.runs.run_directory import RunDirectory, evaluation_data
 
 
 @dataclass(frozen=True)

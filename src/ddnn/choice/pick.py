@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from ddnn.choice.choice import Candidate
+from ddnn.choice.best import Candidate
 from ddnn.config import ChooseConfig
 from ddnn.errors import DDNNError, ModelFileError
 from ddnn.profiles.profile import Measured, Profile

@@ -5,10 +5,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ddnn.choice.choice import Bounds, Candidate, describe, in_words
+from ddnn.choice.best import Bounds, Candidate, describe, in_words
 from ddnn.choice.choose import Circumstances, Decision
 from ddnn.profiles.report import UNKNOWN, csv_text, megabytes, write_files
-from ddnn.reports import percent, print_table, to_json
+from ddnn.reporting.tables import percent, print_table, to_json
 
 if TYPE_CHECKING:
     from ddnn.choice.any_depth import DepthDecision, Explored

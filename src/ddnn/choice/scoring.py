@@ -4,7 +4,7 @@ from pathlib import Path
 
 from ddnn.choice.images import data_config
 from ddnn.config import ChooseConfig
-from ddnn.evaluation import evaluate, open_evaluation_data
+from ddnn.measuring.evaluation import evaluate, open_evaluation_data
 from ddnn.profiles.network_subject import NetworkSubject
 from ddnn.profiles.subject import Accuracies, Subject
 

@@ -5,7 +5,6 @@ Torch and what stands on it are imported by the command that needs them, when it
 
 from typing import Any, Protocol
 
-from ddnn.command_parser import CommandParser
 from ddnn.commands import (
     cascade,
     choose,
@@ -19,6 +18,7 @@ from ddnn.commands import (
     quantize,
     train,
 )
+from ddnn.commands.command_parser import CommandParser
 
 
 class Command(Protocol):

@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING, Any
 
-from ddnn.command_parser import CommandParser
+from ddnn.commands.command_parser import CommandParser
 from ddnn.config import CascadeConfig, from_fields
-from ddnn.reports import percent, print_json, print_table
+from ddnn.reporting.tables import percent, print_json, print_table
 
 if TYPE_CHECKING:
     from ddnn.cascading import Report

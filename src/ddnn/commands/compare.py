@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from ddnn.command_parser import CommandParser, RecipeFile
+from ddnn.commands.command_parser import CommandParser, RecipeFile
 from ddnn.config import OWN_KEYS, CompareConfig, TrainConfig, from_fields
-from ddnn.reports import print_json
+from ddnn.reporting.tables import print_json
 
 DESCRIPTION = "trained alone, pruned, jointly, by EKD and as peers do, over seeds"
 

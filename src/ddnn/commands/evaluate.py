@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from ddnn.command_parser import CommandParser
+from ddnn.commands.command_parser import CommandParser
 from ddnn.commands.scores import as_json, show_scores
 from ddnn.config import DataConfig, EvaluateConfig, from_fields
 
@@ -19,10 +19,10 @@ def add_options(parser: CommandParser) -> None:
 def run(options: Any) -> None:
     """Do it, and print the result."""
     config = from_fields(EvaluateConfig, options.as_dict())
-    from ddnn.devices import pick_device
-    from ddnn.evaluation import evaluate, open_evaluation_data
-    from ddnn.loading import load
-    from ddnn.run_directory import evaluation_data
+    from ddnn.measuring.devices import pick_device
+    from ddnn.measuring.evaluation import evaluate, open_evaluation_data
+    from ddnn.network.loading import load
+    from ddnn.runs.run_directory import evaluation_data
 
     device = pick_device(config.device)
     network = load(options.run)

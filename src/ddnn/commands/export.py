@@ -5,9 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ddnn.command_parser import CommandParser
+from ddnn.commands.command_parser import CommandParser
 from ddnn.config import EvaluateConfig, ExportConfig, from_fields
-from ddnn.reports import millions, percent, print_json, print_table
+from ddnn.reporting.tables import millions, percent, print_json, print_table
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,12 +26,12 @@ def add_options(parser: CommandParser) -> None:
 def run(options: Any) -> None:
     """Do it, and print the result."""
     config = from_fields(ExportConfig, options.as_dict())
-    from ddnn.cascade_spec import read_cascade
     from ddnn.deployment import export_onnx, export_torch
-    from ddnn.loading import load, network_directory
-    from ddnn.run_directory import RunDirectory
-    from ddnn.staging import check_new
-    from ddnn.storage import read_config
+    from ddnn.formats.cascade_spec import read_cascade
+    from ddnn.formats.staging import check_new
+    from ddnn.network.loading import load, network_directory
+    from ddnn.network.storage import read_config
+    from ddnn.runs.run_directory import RunDirectory
 
     run, directory = Path(options.run), Path(config.output or Path(options.run, "export"))
     check_new(directory)
@@ -55,8 +55,8 @@ def run(options: Any) -> None:
 
 def _images(network: "DepthDynamicNetwork", run: Path, config: ExportConfig) -> "Tensor":
     """Test images of the run's data, prepared as in training."""
-    from ddnn.evaluation import open_evaluation_data
-    from ddnn.run_directory import evaluation_data
+    from ddnn.measuring.evaluation import open_evaluation_data
+    from ddnn.runs.run_directory import evaluation_data
 
     wanted = EvaluateConfig(data=config.data, data_root=config.data_root, batch_size=config.check_images)
     data = evaluation_data(run, wanted)

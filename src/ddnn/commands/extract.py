@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from ddnn.command_parser import CommandParser
+from ddnn.commands.command_parser import CommandParser
 from ddnn.config import ExtractConfig, from_fields
-from ddnn.reports import print_json
+from ddnn.reporting.tables import print_json
 
 DESCRIPTION = "a sub-net as a stock state dict in a safetensors file"
 
@@ -20,7 +20,7 @@ def run(options: Any) -> None:
     """Do it, and print the result."""
     config = from_fields(ExtractConfig, options.as_dict())
     from ddnn.deployment.extraction import extract_to_file
-    from ddnn.loading import load
+    from ddnn.network.loading import load
 
     network = load(options.run)
     name = config.subnet or network.full

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from ddnn.catalogue import catalogue
-from ddnn.command_parser import CommandParser
+from ddnn.commands.catalogue import catalogue
+from ddnn.commands.command_parser import CommandParser
 from ddnn.config import FamiliesConfig, from_fields
-from ddnn.reports import millions, print_json, print_table
+from ddnn.reporting.tables import millions, print_json, print_table
 
 DESCRIPTION = "what nests in what, with parameters and MACs"
 

@@ -3,9 +3,9 @@
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from ddnn.command_parser import CommandParser
+from ddnn.commands.command_parser import CommandParser
 from ddnn.config import PredictConfig, from_fields
-from ddnn.reports import percent, print_json, print_table
+from ddnn.reporting.tables import percent, print_json, print_table
 
 if TYPE_CHECKING:
     from ddnn.deployment import Runtime
@@ -55,7 +55,7 @@ def _engine(run: str, config: PredictConfig) -> "Runtime | NetworkEngine":
 
         return Runtime(run)
     from ddnn.deployment.network_engine import NetworkEngine
-    from ddnn.devices import pick_device
-    from ddnn.loading import load
+    from ddnn.measuring.devices import pick_device
+    from ddnn.network.loading import load
 
     return NetworkEngine(load(run).to(pick_device(config.device)))

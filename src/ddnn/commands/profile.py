@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from ddnn.command_parser import CommandParser
+from ddnn.commands.command_parser import CommandParser
 from ddnn.config import ProfileConfig, from_fields
-from ddnn.reports import print_json
+from ddnn.reporting.tables import print_json
 
 DESCRIPTION = "parameters, MACs, latency and memory of every sub-net on this machine"
 

@@ -4,9 +4,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ddnn.command_parser import CommandParser
+from ddnn.commands.command_parser import CommandParser
 from ddnn.config import QuantizeConfig, from_fields
-from ddnn.reports import print_json
+from ddnn.reporting.tables import print_json
 
 DESCRIPTION = "an export in int8, with what each block and each sub-net loses"
 
@@ -21,8 +21,8 @@ def run(options: Any) -> None:
     """Do it, and print the result."""
     config = from_fields(QuantizeConfig, options.as_dict())
     from ddnn.deployment.graphs import require_onnx
-    from ddnn.loading import load
-    from ddnn.staging import check_new
+    from ddnn.formats.staging import check_new
+    from ddnn.network.loading import load
 
     require_onnx()
     run, directory = Path(options.run), Path(config.output or Path(options.run, "export-int8"))

@@ -3,10 +3,10 @@
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from ddnn.reports import percent, print_json, print_table
+from ddnn.reporting.tables import percent, print_json, print_table
 
 if TYPE_CHECKING:
-    from ddnn.evaluation import Score
+    from ddnn.measuring.evaluation import Score
     from ddnn.network import DepthDynamicNetwork
 
 

@@ -4,10 +4,10 @@ import shlex
 from itertools import islice
 from typing import Any
 
-from ddnn.command_parser import CommandParser, RecipeFile
+from ddnn.commands.command_parser import CommandParser, RecipeFile
 from ddnn.commands.scores import as_json, show_scores
 from ddnn.config import TrainConfig, from_fields
-from ddnn.reports import to_json
+from ddnn.reporting.tables import to_json
 
 DESCRIPTION = "train a network at all its depths"
 
@@ -21,12 +21,12 @@ def add_options(parser: CommandParser) -> None:
 def run(options: Any) -> int:
     """Do it, and print the result."""
     config = from_fields(TrainConfig, options.as_dict())
-    from ddnn.launching import launch, processes_to_start
+    from ddnn.training.launching import launch, processes_to_start
 
     if (count := processes_to_start(config)) > 1:
         return launch(shlex.split(options.command)[1:], count)
-    from ddnn.evaluation import evaluate
-    from ddnn.storage import write_text
+    from ddnn.measuring.evaluation import evaluate
+    from ddnn.network.storage import write_text
     from ddnn.training import train
 
     run = train(config)

@@ -10,15 +10,15 @@ from functools import cache
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from ddnn.averaged_teacher import AveragedTeacher
-from ddnn.building import build
 from ddnn.comparison.methods import Epochs, Task, config_of
 from ddnn.config import CompareConfig, Method, TrainConfig
-from ddnn.lessons import StepPlan, plan_step
 from ddnn.network import DepthDynamicNetwork
+from ddnn.network.building import build
 from ddnn.objectives import Joint, Objective, make_objective
-from ddnn.subnet_draw import Lesson
-from ddnn.training_step import TrainingStep
+from ddnn.training.averaged_teacher import AveragedTeacher
+from ddnn.training.draw import Lesson
+from ddnn.training.lessons import StepPlan, plan_step
+from ddnn.training.step import TrainingStep
 
 _BATCH = 2  # batch norm needs two; what is counted grows in proportion
 _SAMPLED = 64  # steps, spread over the run, of which the mean cost is taken

@@ -14,12 +14,12 @@ from ddnn.comparison.report import write_report
 from ddnn.comparison.summary import MethodRun, NetFacts, summarise
 from ddnn.config import CompareConfig, Method
 from ddnn.data import Data, open_data
-from ddnn.devices import pick_device, pick_precision
 from ddnn.errors import DDNNError
-from ddnn.geometry import is_small
+from ddnn.formats.geometry import is_small
+from ddnn.measuring.devices import pick_device, pick_precision
+from ddnn.measuring.macs import cost
 from ddnn.objectives import make_objective
-from ddnn.profiling import cost
-from ddnn.subnet_draw import never_drawn
+from ddnn.training.draw import never_drawn
 
 
 def compare(config: CompareConfig, *, command: str = "ddnn.compare", progress: bool = True) -> dict[str, Any]:

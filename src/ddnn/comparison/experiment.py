@@ -24,11 +24,11 @@ from filelock import FileLock, Timeout
 from ddnn.comparison.methods import Task
 from ddnn.config import OWN_KEYS, CompareConfig
 from ddnn.errors import DDNNError, ModelFileError
-from ddnn.evaluation import Score
-from ddnn.run_directory import LAST_KEY, RunDirectory
-from ddnn.safe_yaml import UnusableYaml, read_yaml
-from ddnn.sealed_json import parse_json
-from ddnn.storage import write_text
+from ddnn.formats.safe_yaml import UnusableYaml, read_yaml
+from ddnn.formats.sealed_json import parse_json
+from ddnn.measuring.evaluation import Score
+from ddnn.network.storage import write_text
+from ddnn.runs.run_directory import LAST_KEY, RunDirectory
 
 _FREE_KEYS = ("methods", "seeds", "budget", "output", "jobs")  # may change from one call to the next: runs are added
 _FREE_TRAIN_KEYS = (*OWN_KEYS, "data_root", "device", "workers", "checkpoint_epochs")

@@ -7,8 +7,8 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.transforms import ScaledTranslation
 
-from ddnn.plots import GREY, add_legend, looks, new_plot, png, with_margin
-from ddnn.reports import percent
+from ddnn.reporting.plots import GREY, add_legend, looks, new_plot, png, with_margin
+from ddnn.reporting.tables import percent
 
 
 def accuracy_over_macs(summary: Mapping[str, Any]) -> bytes:

@@ -16,9 +16,9 @@ from ddnn.comparison import worker
 from ddnn.comparison.experiment import Experiment
 from ddnn.comparison.methods import Task
 from ddnn.config import CompareConfig
-from ddnn.devices import pick_device
 from ddnn.errors import DDNNError
 from ddnn.families import Depth
+from ddnn.measuring.devices import pick_device
 
 SMALL_RUNS_A_GPU = 3
 """How many runs on small images share a GPU, where nobody says."""

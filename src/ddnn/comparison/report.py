@@ -15,8 +15,8 @@ import yaml
 from jinja2 import Environment, StrictUndefined
 
 from ddnn.comparison.summary import points, verdict
-from ddnn.reports import millions, percent, print_table, to_json
-from ddnn.storage import write_bytes
+from ddnn.network.storage import write_bytes
+from ddnn.reporting.tables import millions, percent, print_table, to_json
 
 UNKNOWN = "–"
 """Stands for a figure that there is not."""

@@ -10,7 +10,7 @@ from math import isfinite
 from typing import Any
 
 from ddnn.comparison.statistics import Difference, mean, paired_difference, standard_deviation
-from ddnn.evaluation import Score
+from ddnn.measuring.evaluation import Score
 
 AIMS = {"epochs": (0.010, 0.005), "compute": (0.015, 0.010)}
 """What distillation is to gain over training alone, at each budget: on every sub-net, and on the full net, as shares of

@@ -15,16 +15,16 @@ from ddnn.comparison.experiment import Experiment, RunScores
 from ddnn.comparison.methods import Task, config_of, cut_out, pruned
 from ddnn.config import CompareConfig, Method, TrainConfig
 from ddnn.data import Data, Loader, open_data
-from ddnn.devices import describe_device, pick_device
 from ddnn.errors import DDNNError, ModelFileError
-from ddnn.evaluation import evaluate
 from ddnn.families import Depth
-from ddnn.loading import load
+from ddnn.measuring.devices import describe_device, pick_device
+from ddnn.measuring.evaluation import evaluate
+from ddnn.measuring.peak_memory import peak_memory_mb, reset_peak_memory
 from ddnn.network import DepthDynamicNetwork
-from ddnn.peak_memory import peak_memory_mb, reset_peak_memory
-from ddnn.run_directory import RunDirectory
+from ddnn.network.loading import load
+from ddnn.runs.run_directory import RunDirectory
 from ddnn.training import train
-from ddnn.training_setup import make_network
+from ddnn.training.setup import make_network
 
 
 @dataclass(frozen=True)

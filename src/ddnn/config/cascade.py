@@ -21,8 +21,8 @@ class CascadeConfig:
         cost: what the cheapest cascade is the cheapest in, where an accuracy is to be reached: macs, or ms, estimated
             likewise.
         boost: share, in [0, 1], of the logits of the net asked before it that a net adds to its own (boosted dynamic
-            networks, `ddnn.cascade`); or fit, which chooses it on the held-out images together with the thresholds.
-            The report then shows the best cascade without it, too.
+            networks, `ddnn.network.cascade`); or fit, which chooses it on the held-out images together with the
+            thresholds. The report then shows the best cascade without it, too.
         nets: those that may take part, as a list or with commas between them; None means all.
         data: whose held-out images to calibrate on, and whose test images to evaluate on: digits, cifar10, cifar100,
             folder:PATH, parquet:PATH or shards:PATH; None means what the run was trained on.

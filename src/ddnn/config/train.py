@@ -101,7 +101,7 @@ class TrainConfig(ViewsConfig):
         loss_weights: weights of the losses of nets by their names, for ekd and joint; where none is given, the full
             net has 1, and each sub-net 1 over their number. Or a rule for all: mean is that, and sum gives each 1.
         fork_gradients: what flows back from the nets into what they have in common: the sum of their gradients, or the
-            mean (gradient equilibrium, `ddnn.fork_gradients`).
+            mean (gradient equilibrium, `ddnn.network.fork_gradients`).
         alternate: the full net and its sub-nets learn in turn, a step each: the first step trains the full net alone,
             the second the sub-nets, and so on. Where the full net teaches, it runs without a gradient in the steps of
             its sub-nets. Weights of nets that do not learn in a step rest in it.

@@ -19,9 +19,9 @@ from ddnn.data.order import EpochOrder
 from ddnn.data.policies import BATCHED
 from ddnn.data.sources import open_source
 from ddnn.data.splits import Source, Split, hold_out, subset
-from ddnn.data_spec import DataSpec
 from ddnn.errors import DataError
-from ddnn.geometry import LARGEST_SMALL_SIDE, is_small
+from ddnn.formats.data_spec import DataSpec
+from ddnn.formats.geometry import LARGEST_SMALL_SIDE, is_small
 
 _USUAL_SIDE = 224
 

@@ -14,9 +14,9 @@ from torch import Tensor
 from torchvision.io import ImageReadMode, decode_image
 from torchvision.transforms.v2 import functional
 
-from ddnn.data_spec import DataSpec
 from ddnn.errors import UnreadableImageError
-from ddnn.geometry import LARGEST_IMAGE, TOO_LARGE, covering, is_small
+from ddnn.formats.data_spec import DataSpec
+from ddnn.formats.geometry import LARGEST_IMAGE, TOO_LARGE, covering, is_small
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)

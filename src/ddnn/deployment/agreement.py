@@ -12,7 +12,7 @@ from ddnn.deployment.answers import cascade
 from ddnn.deployment.manifest import INPUT, Manifest
 from ddnn.deployment.sessions import Sessions
 from ddnn.errors import DDNNError
-from ddnn.modes import in_mode
+from ddnn.families.modes import in_mode
 from ddnn.network import DepthDynamicNetwork
 
 TOLERANCE = 1e-4

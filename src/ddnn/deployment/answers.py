@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-from ddnn.cascade_spec import check_boost, participants
 from ddnn.deployment.manifest import INPUT, Manifest
 from ddnn.deployment.sessions import Sessions
 from ddnn.errors import DDNNError
+from ddnn.formats.cascade_spec import check_boost, participants
 
 if TYPE_CHECKING:
     import numpy as np

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ddnn.errors import DDNNError
 from ddnn.network import DepthDynamicNetwork
-from ddnn.storage import write_tensors
+from ddnn.network.storage import write_tensors
 
 
 def extract_to_file(network: DepthDynamicNetwork, name: str, path: Path) -> None:

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from ddnn.errors import DDNNError
-from ddnn.modes import in_mode
+from ddnn.families.modes import in_mode
 
 if TYPE_CHECKING:
     import onnx_ir as ir

@@ -11,7 +11,7 @@ from typing import Any
 
 from ddnn.deployment.manifest import INPUT, OUTPUT, Manifest
 from ddnn.errors import ModelFileError
-from ddnn.untrusted import shown
+from ddnn.formats.untrusted import shown
 
 _TYPE = "tensor(float)"
 

@@ -14,10 +14,10 @@ from torch.utils import _pytree
 
 from ddnn.deployment.graphs import make_graph
 from ddnn.deployment.manifest import INPUT, OUTPUT
-from ddnn.modes import in_mode
+from ddnn.families.modes import in_mode
+from ddnn.measuring.macs import macs
 from ddnn.network import DepthDynamicNetwork
-from ddnn.profiling import macs
-from ddnn.segments import Segment, SegmentModule
+from ddnn.network.segments import Segment, SegmentModule
 
 if TYPE_CHECKING:
     import onnx_ir as ir

@@ -7,7 +7,7 @@ import torch
 
 from ddnn.data import read_image
 from ddnn.errors import DDNNError
-from ddnn.modes import in_mode
+from ddnn.families.modes import in_mode
 from ddnn.network import DepthDynamicNetwork
 
 

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ddnn.errors import UnreadableImageError
-from ddnn.geometry import LARGEST_IMAGE, TOO_LARGE, centre, covering
+from ddnn.formats.geometry import LARGEST_IMAGE, TOO_LARGE, centre, covering
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from ddnn.data_spec import DataSpec
+    from ddnn.formats.data_spec import DataSpec
 
 
 def read_image(path: str | Path, spec: DataSpec) -> np.ndarray:

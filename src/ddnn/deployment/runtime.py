@@ -18,7 +18,7 @@ from ddnn.deployment.manifest import INPUT, Manifest
 from ddnn.deployment.pixels import normalise, read_image
 from ddnn.deployment.sessions import Sessions
 from ddnn.errors import DataError, DDNNError, near
-from ddnn.latency import interleaved_for
+from ddnn.measuring.latency import interleaved_for
 
 if TYPE_CHECKING:
     import numpy as np
@@ -45,7 +45,7 @@ class Runtime:
         ```python
         runtime = Runtime("export")
         images = runtime.read("cat.jpg", "dog.jpg")  # (2, channels, height, width), prepared as in training
-        logits = runtime(images, runtime.fastest_within(20))
+        logits = runtime(images, runtime.best_within(20))
         ```
     """
 
@@ -163,7 +163,7 @@ class Runtime:
                 self._latencies[batch] = self._measured(batch)
             return dict(self._latencies[batch])
 
-    def fastest_within(self, milliseconds: float, batch: int = 1) -> str:
+    def best_within(self, milliseconds: float, batch: int = 1) -> str:
         """The best net whose calls take at most so long on this machine: the most accurate one, or the deepest where
         accuracies are not known.
 
@@ -185,6 +185,10 @@ class Runtime:
         accuracies = {name: self.manifest.nets[name].accuracy for name in fitting}
         known = {name: accuracy for name, accuracy in accuracies.items() if accuracy is not None}
         return max(known, key=known.__getitem__) if len(known) == len(fitting) else fitting[-1]
+
+    def fastest_within(self, milliseconds: float, batch: int = 1) -> str:
+        """The old name of `best_within`, which gives the most accurate net that is fast enough, not the fastest."""
+        return self.best_within(milliseconds, batch)
 
     def _measured(self, batch: int) -> dict[str, float]:
         import numpy as np

@@ -14,7 +14,7 @@ from typing import Any
 from torch import fx, nn
 
 from ddnn.families.family import Step
-from ddnn.modes import in_mode
+from ddnn.families.modes import in_mode
 
 
 class NotSteps(Exception):

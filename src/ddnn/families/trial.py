@@ -9,7 +9,7 @@ import torch
 from torch import Size, Tensor, nn
 
 from ddnn.errors import DDNNError
-from ddnn.modes import in_mode
+from ddnn.families.modes import in_mode
 
 
 @dataclass(frozen=True)

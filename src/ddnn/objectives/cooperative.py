@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
+from ddnn.network.lanes import Output
 from ddnn.objectives.objective import (
     PARTNER,
     Loss,
@@ -16,7 +17,6 @@ from ddnn.objectives.objective import (
     net_weights,
     weighted_sum,
 )
-from ddnn.shared_prefix import Output
 
 
 @dataclass(frozen=True)

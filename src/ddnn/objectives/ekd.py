@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from ddnn.config import EKDConfig
-from ddnn.distillation import ATTENTION_MAPS, adaptive_divergence, attention_distance, posterior_divergence
 from ddnn.errors import DDNNError
+from ddnn.network.lanes import Output
+from ddnn.objectives.distillation import ATTENTION_MAPS, adaptive_divergence, attention_distance, posterior_divergence
 from ddnn.objectives.joint import joint_loss
 from ddnn.objectives.objective import (
     AT_ONCE,
@@ -27,7 +28,6 @@ from ddnn.objectives.objective import (
     ramp,
     weighted_sum,
 )
-from ddnn.shared_prefix import Output
 
 _LEAST_DECAY = 0.8
 
@@ -44,7 +44,7 @@ class EKD(Objective):
     w_F α T² KL(softmax(z_average / T) ‖ softmax(z_F / T)) besides, unless `teach_full` is off. With the teacher `next`
     the posterior is that of the next deeper net of the step (Scala, `BeSpontaneous/Scala-pytorch`, for widths), while
     attention is compared with the full net's still: Scala has no such term, and the full net's maps are what β is for.
-    With the divergence `alpha`, `ddnn.distillation.adaptive_divergence` stands in place of T² KL.
+    With the divergence `alpha`, `ddnn.objectives.distillation.adaptive_divergence` stands in place of T² KL.
 
     Args:
         config: α, β, T and the other options.
@@ -112,7 +112,7 @@ class EKD(Objective):
             if TEACHER not in outputs:
                 raise DDNNError(
                     f"the teacher average needs its output under {TEACHER!r}, before those of the nets: that of a "
-                    "ddnn.averaged_teacher.AveragedTeacher; or take another teacher"
+                    "ddnn.training.averaged_teacher.AveragedTeacher; or take another teacher"
                 )
             teacher = outputs[TEACHER].logits
         return self._from(teacher, outputs, taught)

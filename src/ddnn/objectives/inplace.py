@@ -7,8 +7,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from ddnn.network.lanes import Output
 from ddnn.objectives.objective import Draw, Loss, Objective, cross_entropies, detached, divergences
-from ddnn.shared_prefix import Output
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ddnn.distillation import posterior_divergence
-from ddnn.shared_prefix import Output
+from ddnn.network.lanes import Output
+from ddnn.objectives.distillation import posterior_divergence
 
 Draw = Literal["full_and_others", "sandwich", "extremes", "one"]
-"""Which nets a step trains; `ddnn.subnet_draw` says what each means."""
+"""Which nets a step trains; `ddnn.training.draw` says what each means."""
 
 
 class Loss(NamedTuple):
@@ -44,7 +44,7 @@ class Objective(ABC):
 
     def learns_from_average(self, names: Sequence[str]) -> bool:
         """Whether an average of the full net's weights teaches any of these nets, the full net last; its output then
-        comes first, under the name `TEACHER`, see `ddnn.averaged_teacher`."""
+        comes first, under the name `TEACHER`, see `ddnn.training.averaged_teacher`."""
         del names
         return False
 

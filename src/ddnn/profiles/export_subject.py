@@ -8,7 +8,7 @@ from typing import Any
 
 from ddnn.deployment import Runtime
 from ddnn.errors import DDNNError
-from ddnn.latency import Work
+from ddnn.measuring.latency import Work
 from ddnn.profiles.profile import Condition, NetFacts
 from ddnn.profiles.subject import Accuracies, Subject
 

@@ -8,9 +8,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from ddnn.config import ProfileConfig
-from ddnn.devices import processor
 from ddnn.errors import DDNNError
-from ddnn.latency import Latency, interleaved_for, latencies
+from ddnn.measuring.devices import processor
+from ddnn.measuring.latency import Latency, interleaved_for, latencies
 from ddnn.profiles import memory
 from ddnn.profiles.conditions import optional, plan
 from ddnn.profiles.memory import Group, Memory

@@ -8,7 +8,7 @@ from textwrap import fill
 from matplotlib.axes import Axes
 from matplotlib.ticker import LogFormatter
 
-from ddnn.plots import GREY, add_legend, looks, new_plot, png, with_margin
+from ddnn.reporting.plots import GREY, add_legend, looks, new_plot, png, with_margin
 
 _WIDE = 8.0  # largest over smallest latency from which a logarithmic axis shows more
 

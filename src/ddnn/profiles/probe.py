@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any
 
-from ddnn.peak_memory import resident_bytes
+from ddnn.measuring.peak_memory import resident_bytes
 
 CALLS = 3
 
@@ -43,7 +43,7 @@ def _onnxruntime(task: Mapping[str, Any]) -> dict[str, Any]:
 def _torch(task: Mapping[str, Any]) -> dict[str, Any]:
     import torch
 
-    import ddnn.network  # noqa: F401  # what a program that loads a network imports
+    import ddnn.network.depth_dynamic  # noqa: F401  # what a program that loads a network imports
 
     import_module(task["module"])
     torch.set_num_threads(task["threads"])

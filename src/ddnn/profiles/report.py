@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ddnn.profiles.profile import PROFILE, Figures, Profile, caveats
-from ddnn.reports import millions, percent, print_table, to_json
+from ddnn.reporting.tables import millions, percent, print_table, to_json
 
 UNKNOWN = "–"
 """Stands for a figure that there is not."""

@@ -14,7 +14,7 @@ from typing import Any
 
 from ddnn.deployment.manifest import is_export
 from ddnn.errors import DDNNError
-from ddnn.latency import Work
+from ddnn.measuring.latency import Work
 from ddnn.profiles.profile import Condition, NetFacts
 
 

@@ -12,10 +12,10 @@ from ddnn.choice.images import open_images
 from ddnn.choice.space import NoSuchDepth
 from ddnn.config import ChooseConfig
 from ddnn.data import open_data
-from ddnn.evaluation import evaluate
+from ddnn.measuring.evaluation import evaluate
 from ddnn.profiles.network_subject import NetworkSubject
 from ddnn.profiles.profile import Condition
-from ddnn.run_directory import RunDirectory
+from ddnn.runs.run_directory import RunDirectory
 
 CPU = torch.device("cpu")
 ASKED = ChooseConfig(latency_ms=1.0, any_depth=True, calibration_images=200)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ddnn.comparison.summary import MethodRun, NetFacts, summarise
-from ddnn.evaluation import Score
+from ddnn.measuring.evaluation import Score
 
 NETS = {
     "small": NetFacts((1, 1, 1), 78_042, 12_500_000),

@@ -10,8 +10,8 @@ from ddnn.comparison.experiment import Experiment, RunScores
 from ddnn.comparison.methods import Task
 from ddnn.config import CompareConfig, TrainConfig
 from ddnn.errors import DDNNError, ModelFileError
-from ddnn.evaluation import Score
-from ddnn.run_directory import LAST_KEY
+from ddnn.measuring.evaluation import Score
+from ddnn.runs.run_directory import LAST_KEY
 
 TASK = Task("alone", 0, "resnet8")
 SCORES = RunScores({"resnet8": Score(0.5, (0.4, 0.6), 1.0, 0.1, 100)}, 12.5, None, "a machine")

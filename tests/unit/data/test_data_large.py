@@ -11,8 +11,8 @@ from ddnn.config import AugmentConfig, DataConfig
 from ddnn.data import open_data, read_image
 from ddnn.data.images import normalise
 from ddnn.data.large import training_transform
-from ddnn.data_spec import DataSpec
 from ddnn.errors import UnreadableImageError
+from ddnn.formats.data_spec import DataSpec
 from tests.unit.data.loaders import batches, same
 
 

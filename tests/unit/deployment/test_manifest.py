@@ -11,7 +11,7 @@ import pytest
 from ddnn.deployment import Manifest, Runtime
 from ddnn.deployment.manifest import MANIFEST, WEIGHTS
 from ddnn.errors import ModelFileError
-from ddnn.sealed_json import sealed, unsealed
+from ddnn.formats.sealed_json import sealed, unsealed
 from tests.exports import NAMES, SPEC
 
 

@@ -9,11 +9,11 @@ import pytest
 import torch
 
 import ddnn
-from ddnn.cascade_spec import CalibratedOn, CascadeSpec, Expected
 from ddnn.deployment import Runtime
 from ddnn.deployment.answers import cascade
 from ddnn.deployment.manifest import MANIFEST, Manifest
 from ddnn.errors import DDNNError
+from ddnn.formats.cascade_spec import CalibratedOn, CascadeSpec, Expected
 from tests.exports import NAMES, SPEC
 
 IMAGES = np.random.default_rng(0).standard_normal((5, 3, 32, 32)).astype(np.float32)
@@ -91,7 +91,7 @@ def test_wrong_images_are_refused(runtime: Runtime, images: object, message: str
     [
         (lambda runtime: runtime(IMAGES, "resnet18"), "no sub-net 'resnet18'; did you mean resnet8"),
         (lambda runtime: runtime.load("tiny"), "no sub-net 'tiny'"),
-        (lambda runtime: runtime.fastest_within(0), "no net answers within 0 ms here; the fastest, resnet"),
+        (lambda runtime: runtime.best_within(0), "no net answers within 0 ms here; the fastest, resnet"),
         (lambda runtime: runtime.latency(batch=0), "batch must be at least 1, not 0"),
         (lambda runtime: runtime.cascade(IMAGES), "has no calibrated cascade"),
         (lambda runtime: runtime.cascade(IMAGES, {"resnet8": 1.5}), "must be a probability in"),
@@ -111,9 +111,10 @@ def test_wrong_calls_are_refused(runtime: Runtime, call: Callable[[Runtime], obj
 def test_the_best_net_that_is_fast_enough(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
     latencies = {"resnet8": 1.0, "resnet14": 2.0, "resnet20": 3.0}
     monkeypatch.setattr(Runtime, "_measured", lambda *_: latencies)
-    assert runtime.fastest_within(1.5) == "resnet8"
-    assert runtime.fastest_within(2.0) == "resnet14"
-    assert runtime.fastest_within(9.0) == "resnet14"  # which is more accurate than resnet20 here
+    assert runtime.best_within(1.5) == "resnet8"
+    assert runtime.best_within(2.0) == "resnet14"
+    assert runtime.best_within(9.0) == "resnet14"  # which is more accurate than resnet20 here
+    assert runtime.fastest_within(9.0) == "resnet14"  # its old name
 
 
 def test_latency_is_measured_once_for_each_batch_size(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:

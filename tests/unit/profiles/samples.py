@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from ddnn.errors import DDNNError
-from ddnn.latency import Work
+from ddnn.measuring.latency import Work
 from ddnn.profiles.profile import Condition, Figures, Measured, NetFacts, Profile
 from ddnn.profiles.subject import Accuracies, Subject
 

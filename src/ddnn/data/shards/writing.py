@@ -17,7 +17,7 @@ from ddnn.data.images import read_bytes
 from ddnn.data.shards.index import FILE, ShardIndex, write_index
 from ddnn.data.shards.indexing import index_shards
 from ddnn.data.splits import Split
-from ddnn.staging import staged
+from ddnn.formats.staging import staged
 
 CLASSES = "classes.txt"
 """The names of the classes, one a line: what an index is made anew with."""

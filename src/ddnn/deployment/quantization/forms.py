@@ -14,7 +14,7 @@ from ddnn.deployment.quantization.report import CHOSEN, FLOAT, FORMS, INT8, Form
 from ddnn.deployment.quantization.trials import Trials, accuracies, caller
 from ddnn.deployment.sessions import open_session
 from ddnn.deployment.weight_file import SMALLEST, WeightFile
-from ddnn.latency import interleaved_for, latencies
+from ddnn.measuring.latency import interleaved_for, latencies
 
 SECONDS = 3.0
 """For the latency of a net in all its forms."""

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from ddnn.config import AugmentConfig, DataConfig, EvaluateConfig, QuantizeConfig
 from ddnn.errors import DataError
-from ddnn.evaluation import open_evaluation_data
+from ddnn.measuring.evaluation import open_evaluation_data
 from ddnn.network import DepthDynamicNetwork
-from ddnn.run_directory import RunDirectory, evaluation_data
+from ddnn.runs.run_directory import RunDirectory, evaluation_data
 
 BATCH_SIZE = 64
 """Images in a call where no time is measured."""

@@ -29,11 +29,11 @@ from ddnn.deployment.quantization.search import (
     within_latency,
 )
 from ddnn.deployment.quantization.trials import Trials
-from ddnn.devices import processor
 from ddnn.errors import DDNNError
+from ddnn.formats.staging import staged
+from ddnn.measuring.devices import processor
 from ddnn.network import DepthDynamicNetwork
-from ddnn.reports import to_json
-from ddnn.staging import staged
+from ddnn.reporting.tables import to_json
 
 REPORT = "quantization.json"
 """What was tried and what it gave, beside the export's manifest."""

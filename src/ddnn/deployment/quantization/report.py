@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ddnn.deployment.quantization.search import Attempt, Sensitivity
-from ddnn.reports import percent, print_table
+from ddnn.reporting.tables import percent, print_table
 
 FORMS = FLOAT, INT8, CHOSEN = "fp32", "int8", "chosen"
 """The forms of a net: as it was trained, all blocks in int8, and the choice."""

@@ -13,7 +13,7 @@ from ddnn.deployment.manifest import INPUT
 from ddnn.deployment.quantization.float_net import FloatNet
 from ddnn.deployment.quantization.images import Labelled
 from ddnn.deployment.sessions import open_session
-from ddnn.latency import interleaved_for, latencies
+from ddnn.measuring.latency import interleaved_for, latencies
 
 SECONDS = 1.0
 """For one measurement of time."""

@@ -20,8 +20,8 @@ from ddnn.data.shards.__main__ import main
 from ddnn.data.shards.cache import GIB, ShardCache
 from ddnn.data.shards.index import ShardIndex, parse_index
 from ddnn.data.sources import open_source
-from ddnn.data_spec import DataSpec
 from ddnn.errors import DataError
+from ddnn.formats.data_spec import DataSpec
 from tests.unit.data.loaders import batches, same
 
 

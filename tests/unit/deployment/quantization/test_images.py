@@ -10,7 +10,7 @@ import ddnn
 from ddnn.config import QuantizeConfig
 from ddnn.data import open_data
 from ddnn.deployment.quantization.images import Images, count, open_images
-from ddnn.run_directory import RunDirectory
+from ddnn.runs.run_directory import RunDirectory
 
 
 def run_of(folder: Path, **keys: object) -> tuple[ddnn.DepthDynamicNetwork, Path]:

@@ -1,0 +1,1 @@
+"""Several processes that train one network: what they agree on, and how weights and norms are spread over them."""

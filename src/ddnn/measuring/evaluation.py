@@ -1,0 +1,137 @@
+"""How good each net of a network is on a data set: all of them in one pass over the images."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from math import isfinite, sqrt
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torchmetrics.classification import MulticlassAccuracy, MulticlassCalibrationError
+
+from ddnn.config import DataConfig
+from ddnn.data import Data, open_data
+from ddnn.distributed.processes import total
+from ddnn.errors import DataError
+from ddnn.families.modes import in_mode
+from ddnn.network import DepthDynamicNetwork
+
+
+@dataclass(frozen=True)
+class Score:
+    """What was measured of one net.
+
+    Args:
+        accuracy: share of images whose most probable class is right, in [0, 1].
+        interval: 95 % confidence interval of the accuracy (Wilson, 1927).
+        nll: mean negative log-likelihood of the labels, in nats.
+        calibration_error: expected calibration error with 15 bins (Guo et al., arXiv 1706.04599).
+        images: how many images were seen.
+    """
+
+    accuracy: float
+    interval: tuple[float, float]
+    nll: float
+    calibration_error: float
+    images: int
+
+
+def evaluate(
+    network: DepthDynamicNetwork, batches: Iterable[tuple[Tensor, Tensor]], *, shared: bool = False
+) -> dict[str, Score]:
+    """Score every net on labelled images, shallow to deep.
+
+    Args:
+        network: left in the mode it was in.
+        batches: (images, labels) on the network's device.
+        shared: the batches are this process's share, and the scores those of all processes' images, the same in each;
+            all must call this.
+
+    Raises:
+        DataError: if there is no batch, a label is none of the network's classes, or the outputs are not finite.
+    """
+    device = next(network.parameters()).device
+    tallies = {name: _Tally(name, network.num_classes, device, shared) for name in network.names}
+    with in_mode(network, training=False), torch.inference_mode():
+        for images, labels in batches:
+            _check_labels(labels, len(images), network.num_classes)
+            for name, output in network.forward_all(images).items():
+                tallies[name].add(output.logits.float(), labels)
+    return {name: tally.score() for name, tally in tallies.items()}
+
+
+def open_evaluation_data(network: DepthDynamicNetwork, config: DataConfig) -> Data:
+    """A data set whose images are prepared as the network saw them in training.
+
+    Raises:
+        DataError: if it cannot be opened, or has other channels or another number of classes than the network.
+    """
+    data = open_data(config, seed=0, spec=network.data_spec)
+    classes, channels = data.spec.num_classes, data.spec.channels
+    if (classes, channels) != (network.num_classes, network.in_channels):
+        raise DataError(
+            f"{config.data} has {classes} classes and {channels} channels, the network "
+            f"{network.num_classes} and {network.in_channels}; evaluate it on data like its own"
+        )
+    return data
+
+
+def wilson_interval(right: int, total: int, z: float = 1.96) -> tuple[float, float]:
+    """Confidence interval of a proportion (Wilson, 1927), by default at 95 %.
+
+    >>> [round(bound, 3) for bound in wilson_interval(90, 100)]
+    [0.826, 0.945]
+    """
+    share = right / total
+    centre = share + z * z / (2 * total)
+    margin = z * sqrt(share * (1 - share) / total + z * z / (4 * total * total))
+    scale = 1 + z * z / total
+    return (centre - margin) / scale, (centre + margin) / scale
+
+
+def _check_labels(labels: Tensor, images: int, classes: int) -> None:
+    if labels.shape != (images,) or labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
+        raise DataError(
+            f"{images} images need as many whole numbers as labels, not {labels.dtype} {tuple(labels.shape)}"
+        )
+    wrong = labels[(labels < 0) | (labels >= classes)]
+    if len(wrong):
+        raise DataError(f"the label {int(wrong[0])} is none of the network's {classes} classes, 0 to {classes - 1}")
+
+
+class _Tally:
+    """Sums over the batches of one net, kept on the device."""
+
+    def __init__(self, name: str, num_classes: int, device: Any, shared: bool) -> None:
+        self.name = name
+        self.accuracy = MulticlassAccuracy(num_classes, average="micro", sync_on_compute=shared).to(device)
+        self.calibration = MulticlassCalibrationError(num_classes, n_bins=15, sync_on_compute=shared).to(device)
+        self.nll = torch.zeros((), device=device)
+        self.images = 0
+        self.shared = shared
+
+    def add(self, logits: Tensor, labels: Tensor) -> None:
+        self.accuracy.update(logits, labels)
+        self.calibration.update(logits.softmax(dim=1), labels)
+        self.nll += functional.cross_entropy(logits, labels, reduction="sum")
+        self.images += len(labels)
+
+    def score(self) -> Score:
+        sums = {"nll": float(self.nll), "images": float(self.images)}
+        sums = total(sums) if self.shared else sums
+        images = round(sums["images"])
+        if not images:
+            raise DataError("there is no image to evaluate on")
+        if not isfinite(sums["nll"]):
+            raise DataError(
+                f"{self.name} gives outputs that are not finite: train the network again, or look at the images"
+            )
+        accuracy = float(self.accuracy.compute())
+        return Score(
+            accuracy,
+            wilson_interval(round(accuracy * images), images),
+            sums["nll"] / images,
+            float(self.calibration.compute()),
+            images,
+        )

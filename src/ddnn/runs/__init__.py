@@ -1,0 +1,1 @@
+"""The directory that a training run leaves behind, and what it says."""

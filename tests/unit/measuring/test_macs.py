@@ -1,0 +1,25 @@
+"""Against the figures that torchvision publishes with its weights."""
+
+import pytest
+import torchvision
+
+from ddnn.families import REGISTRY
+from ddnn.measuring.macs import family_costs
+
+
+@pytest.mark.parametrize("name", [n for f in REGISTRY.values() for n in f.members if hasattr(torchvision.models, n)])
+def test_costs_are_torchvisions(name: str) -> None:
+    family = next(family for family in REGISTRY.values() if name in family.members)
+    weights = torchvision.models.get_model_weights(name)["IMAGENET1K_V1"]
+    cost = family_costs(family, image_size=weights.transforms().crop_size[0])[name]
+    assert cost.parameters == weights.meta["num_params"]
+    assert cost.macs / 1e9 == pytest.approx(weights.meta["_ops"], rel=0.01)  # called GFLOPS there, counted as MACs
+
+
+@pytest.mark.parametrize(
+    ("name", "millions"),  # of the papers' tables: He et al., Zagoruyko and Komodakis (k = 4), Huang et al. (k = 12)
+    [("resnet20", 0.27), ("resnet56", 0.85), ("resnet110", 1.7), ("wrn40", 8.9), ("densenet100_bc", 0.8)],
+)
+def test_parameters_of_the_cifar_nets_are_the_papers(name: str, millions: float) -> None:
+    family = next(family for family in REGISTRY.values() if name in family.members)
+    assert family_costs(family)[name].parameters / 1e6 == pytest.approx(millions, rel=0.05)
