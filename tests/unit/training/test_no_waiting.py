@@ -5,6 +5,7 @@ What reads one is seen on a CPU too: each such call ends in one of a few operato
 
 from collections import defaultdict
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -81,8 +82,8 @@ def test_no_step_and_no_validation_waits(options: Mapping[str, Any], reads: Read
 
 
 def test_the_bar_of_a_terminal_does_not_wait(reads: Reads, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("ddnn.training", "ddnn.training.progress"):
-        monkeypatch.setattr(f"{module}.shows_bar", lambda _: True)
+    for module in ("ddnn.training.train", "ddnn.training.progress"):
+        monkeypatch.setattr(import_module(module), "shows_bar", lambda _: True)
     fixed: Any = {"full": "resnet8", "subnets": "", "epochs": 2, "batch_size": 8, "device": "cpu"}
     config = ddnn.TrainConfig(**fixed, objective="joint", train_images=STEPS * 9, output=str(tmp_path / "run"))
     with reads:
