@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3  # glibc's malloc.h
-_LARGEST_THRESHOLD = 32 << 20  # glibc takes no larger one
+_LARGEST = 32 << 20
+"""Up to where glibc takes a block from the heap at most; it comes to that by itself once such a block was freed."""
 _ALL = 2**31 - 1
 
 
@@ -19,16 +20,19 @@ _ALL = 2**31 - 1
 def freed_memory_kept() -> Iterator[None]:
     """Keep freed memory for a while, where the C library is glibc; elsewhere nothing happens.
 
-    Afterwards what is free is given back. The thresholds stay as they are: glibc does not say what they were.
+    Afterwards what is free is given back, and again what more than 64 MiB of it there is: as glibc does by itself in a
+    process that has used large tensors.
     """
     if platform.libc_ver()[0] != "glibc":
         yield
         return
     libc = ctypes.CDLL(None)
-    libc.mallopt(_MMAP_THRESHOLD, _LARGEST_THRESHOLD)
+    libc.mallopt(_MMAP_THRESHOLD, _LARGEST)
     libc.mallopt(_TRIM_THRESHOLD, _ALL)
-    libc.mallopt(_TOP_PAD, 64 << 20)
+    libc.mallopt(_TOP_PAD, 2 * _LARGEST)
     try:
         yield
     finally:
+        libc.mallopt(_TRIM_THRESHOLD, 2 * _LARGEST)
+        libc.mallopt(_TOP_PAD, 0)
         libc.malloc_trim(0)
