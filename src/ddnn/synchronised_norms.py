@@ -68,7 +68,7 @@ class _OverAllProcesses(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor, *_: Any) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, gradient: Tensor, *_: Any) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Ioffe and Szegedy, section 3, put together: dx = w / s (dy - mean(dy) - y mean(y dy)).
 
         Here y are the normalised values before weight and bias, s their standard deviation, and both means are over
