@@ -3,19 +3,21 @@
 python benchmarks/distributed.py [--counts 1,2 --rounds 3 --steps 20]
 
 Every process has one thread and as many images as the others (weak scaling). Efficiency is the images a second of N
-processes over N times those of one; the rounds alternate between the numbers of processes, and the median counts. On a
-machine with fewer cores than processes nothing is said.
+processes over N times those of one. The ways take their steps in turn, so that what else the machine does meets all of
+them; the rounds alternate between the numbers of processes, and medians count. On a machine with fewer cores than
+processes nothing is said.
 """
 
 import os
 import socket
 from collections.abc import Callable
+from contextlib import nullcontext
 from multiprocessing import Manager
 from statistics import median
 from typing import Any
 
 import torch
-from torch import Tensor, distributed, nn
+from torch import Tensor, nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.multiprocessing.spawn import spawn
 from torch.nn.parallel import DistributedDataParallel
@@ -30,7 +32,7 @@ from ddnn.training.step import TrainingStep
 from reporting import Report
 from settings import Setting
 from steps import Problem, optimizer
-from timing import seconds_of
+from timing import interleaved
 
 WAYS = ("ddp", "ddp, synchronised norm", "fsdp")
 PROBLEMS = (Problem("resnet20", ("resnet8", "resnet14"), 32, 64), Problem("resnet34", ("resnet18",), 96, 16))
@@ -55,7 +57,7 @@ def main(counts: str = "1,2", rounds: int = 3, steps: int = 20, output: str | No
     Args:
         counts: numbers of processes, the first of which the others are compared with.
         rounds: measurements of each.
-        steps: in a measurement.
+        steps: of each way in a measurement, after a few that do not count.
         output: a JSON file for the results.
     """
     numbers = whole_numbers("counts", counts, "1,2,4")
@@ -81,6 +83,7 @@ def _rows(problem: str, found: dict[int, list[Timing]]) -> list[dict[str, Any]]:
                     "processes": count,
                     "images_per_s": count * batch / seconds,
                     "efficiency": alone / seconds,
+                    "over_ddp": median(timing[problem, "ddp"] / timing[problem, way] for timing in timings),
                     "spread": (max(t[problem, way] for t in timings) - min(t[problem, way] for t in timings)) / seconds,
                 }
             )
@@ -101,13 +104,13 @@ def _process(rank: int, count: int, port: int, steps: int, results: Any) -> None
     torch.set_num_threads(1)
     join(find_processes())
     for problem in PROBLEMS:
-        for way in WAYS:
-            seconds = _seconds(problem, way, count, steps)
+        works = {way: _step(problem, way, count) for way in WAYS}
+        for way, seconds in interleaved(works, steps).items():
             if rank == 0:
-                results[str(problem), way] = seconds
+                results[str(problem), way] = median(seconds)
 
 
-def _seconds(problem: Problem, way: str, count: int, steps: int) -> float:
+def _step(problem: Problem, way: str, count: int) -> Callable[[], None]:
     module = _Step(problem)
     call: Callable[..., Any] = module
     if count > 1 and way == "fsdp":
@@ -118,22 +121,12 @@ def _seconds(problem: Problem, way: str, count: int, steps: int) -> float:
     updates = optimizer(module)
 
     def step() -> None:
-        call(images, labels).backward()
+        with synchronised(module) if count > 1 and way == WAYS[1] else nullcontext():
+            call(images, labels).backward()
         updates.step()
         updates.zero_grad()
 
-    if count > 1 and way == WAYS[1]:
-        with synchronised(module):
-            return _timed(step, steps)
-    return _timed(step, steps)
-
-
-def _timed(step: Callable[[], None], steps: int) -> float:
-    for _ in range(3):
-        step()
-    if distributed.is_initialized():
-        distributed.barrier()
-    return seconds_of(step, steps)
+    return step
 
 
 def _free_port() -> int:
