@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, distributed, nn
 
-from ddnn.synchronised_norms import synchronised, synchronised_batch_norm
+from ddnn.distributed.synchronised_norms import synchronised, synchronised_batch_norm
 
 EPS = 1e-3
 SHAPES = [(6, 3), (4, 3, 5), (4, 3, 2, 3), (2, 3, 2, 2, 2)]
