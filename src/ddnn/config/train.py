@@ -129,7 +129,7 @@ class TrainConfig(ViewsConfig):
         keep_checkpoints: how many checkpoints stay, the newest ones.
         device: where to train; auto takes CUDA or MPS if there is one.
         precision: Lightning's name of the number format; auto is bf16-mixed where the device computes with bfloat16
-            (GPUs since Ampere, processors with AMX or AVX512-BF16), else 32-true, and says which.
+            (GPUs since Ampere, processors with AMX or AVX512-BF16), which is said then, else 32-true.
         compile: compile the joint step (all nets and the objective, forward and backward) with torch.compile, once
             for each set of sub-nets that may be drawn; or the torch.compile mode to do so with. It needs a C++
             compiler. torch.compile on CUDA has not been tried with this project.

@@ -39,7 +39,7 @@ class Setup:
     device: torch.device
     processes: Processes
     chosen: str
-    """What was chosen for the device at hand, in words; empty where the configuration says all."""
+    """What was chosen for the device at hand, in words; empty where it is what torch does by itself."""
 
     @property
     def divides(self) -> bool:
@@ -63,7 +63,7 @@ def prepare(
         config = directory.resumed(config)
     device = _device(config, processes)
     precision, why = pick_precision(config.precision, device)
-    chosen = f"precision {precision}: {why}" if config.precision == "auto" else ""
+    chosen = f"precision {precision}: {why}" if config.precision == "auto" and precision != "32-true" else ""
     config = replace(config, precision=precision)
     data = open_data(config, config.seed) if data is None else data
     objective = make_objective(config)
