@@ -18,7 +18,7 @@ from ddnn.config.fields import listed
 from ddnn.errors import DDNNError, near
 
 EKD = ("--ekd.teacher", "full", "--ekd.alpha", "1", "--ekd.temperature", "1", "--ekd.beta", "0")
-"""The candidate, the paper's objective at T 1; written out, so that what was begun goes on whatever the defaults become."""
+"""The candidate, the paper's objective at T 1; written out, so that what was begun goes on whatever defaults become."""
 COMMON = ("--validation", "0", "--batch_size", "128", "--precision", "32-true", "--compile", "true", *EKD)
 LITTLE = ("--data", "parquet:cifar10", "--train_images", "5000", "--epochs", "100")
 LEAST = ("--data", "parquet:cifar10", "--train_images", "2000", "--epochs", "200")
