@@ -10,7 +10,7 @@ import torch
 
 from ddnn.cascading.costs import Costs
 from ddnn.cascading.engine import Engine
-from ddnn.cascading.held_out import open_images
+from ddnn.cascading.held_out import held_out_images
 from ddnn.cascading.measure import (
     CHOSEN,
     WITHOUT_BOOST,
@@ -147,7 +147,7 @@ def _open(run: Path, config: CascadeConfig) -> Setting:
     network = load(run)
     allowed = _allowed(network, config)
     device = pick_device("cpu" if config.export else config.device)
-    data, title = open_images(network, run, config)
+    data, title = held_out_images(network, run, config)
     engine = _engine(network.to(device), data, config, threads)
     return Setting(run, engine, allowed, data, title, device, threads)
 

@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 from ddnn.choice.best import Candidate, choose_from, front
 from ddnn.choice.choose import Circumstances, Decision, bounds_of, condition_here
 from ddnn.choice.depths import Bench, Found
-from ddnn.choice.images import open_images
+from ddnn.choice.images import images_of
 from ddnn.choice.report import write_depths
 from ddnn.choice.search import Search, require_optuna, search
 from ddnn.choice.space import DepthSpace
@@ -97,7 +97,7 @@ def _explored(
     subject: NetworkSubject, run: Path, config: ChooseConfig, workspace: Path, progress: bool
 ) -> tuple[Bench, Explored]:
     condition, space = condition_here(config, subject), DepthSpace.of(subject.network.depths, subject.full)
-    images = open_images(subject.network, run, config, next(subject.network.parameters()).device)
+    images = images_of(subject.network, run, config, next(subject.network.parameters()).device)
     bench = Bench(subject, images, condition, config.seconds, config.memory_mb is not None, workspace)
     with steps(1 + min(config.trials, space.untrained), progress) as step:
         step("the trained nets")

@@ -10,8 +10,6 @@ from torch import Tensor
 from torch.nn import functional
 from torchmetrics.classification import MulticlassAccuracy, MulticlassCalibrationError
 
-from ddnn.config import DataConfig
-from ddnn.data import Data, open_data
 from ddnn.distributed.processes import total
 from ddnn.errors import DataError
 from ddnn.families.modes import in_mode
@@ -59,22 +57,6 @@ def evaluate(
             for name, output in network.forward_all(images).items():
                 tallies[name].add(output.logits.float(), labels)
     return {name: tally.score() for name, tally in tallies.items()}
-
-
-def open_evaluation_data(network: DepthDynamicNetwork, config: DataConfig) -> Data:
-    """A data set whose images are prepared as the network saw them in training.
-
-    Raises:
-        DataError: if it cannot be opened, or has other channels or another number of classes than the network.
-    """
-    data = open_data(config, seed=0, spec=network.data_spec)
-    classes, channels = data.spec.num_classes, data.spec.channels
-    if (classes, channels) != (network.num_classes, network.in_channels):
-        raise DataError(
-            f"{config.data} has {classes} classes and {channels} channels, the network "
-            f"{network.num_classes} and {network.in_channels}; evaluate it on data like its own"
-        )
-    return data
 
 
 def wilson_interval(right: int, total: int, z: float = 1.96) -> tuple[float, float]:

@@ -8,15 +8,13 @@ RUN/tensorboard/        TensorBoard events
 RUN/checkpoints/        last.ckpt, from which `ddnn train --resume RUN` goes on; last-1.ckpt, the one before
 """
 
-import csv
 import dataclasses
 import pickle
 import shutil
 import tempfile
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from io import StringIO
+from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -24,11 +22,11 @@ import torch
 import yaml
 from torch import Tensor
 
-from ddnn.config import DataConfig, EvaluateConfig, TrainConfig, from_fields, unknown_keys
+from ddnn.config import TrainConfig, from_fields, unknown_keys
 from ddnn.errors import DDNNError, ModelFileError
 from ddnn.formats.safe_yaml import UnusableYaml, read_yaml
-from ddnn.formats.sealed_json import parse_json
-from ddnn.network.storage import checkpoint_files, is_whole_checkpoint, write_text
+from ddnn.network.storage import checkpoint_files, is_whole_checkpoint
+from ddnn.runs import figures
 
 LAST_KEY = "precision"
 """Ends a configuration file, and is at or near the end of those of older versions: without it, one was cut short."""
@@ -228,51 +226,16 @@ class RunDirectory:
             )
 
     def read_accuracies(self) -> dict[str, float]:
-        """Accuracy of each net on the test images, in [0, 1]; empty if this is no run, or it did not come so far.
-
-        Raises:
-            ModelFileError: if what the run wrote is damaged.
-        """
-        if not self.results.is_file():
-            return {}
-        try:
-            nets = parse_json(self.results.read_text(encoding="utf-8"))["nets"]
-            accuracies = {name: float(net["accuracy"]) for name, net in nets.items()}
-            if not all(0 <= accuracy <= 1 for accuracy in accuracies.values()):
-                raise ValueError("an accuracy is not in [0, 1]")
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ModelFileError(
-                f"{self.results} is damaged ({error!r}); score the nets again, or move it away"
-            ) from None
-        return accuracies
+        """Accuracy of each net on the test images; empty if this is no run, or it did not come so far."""
+        return figures.read_accuracies(self.results)
 
     def append_metrics(self, row: dict[str, Any]) -> None:
-        """Add a row to the metrics; rows of the same or a later epoch, left by a run that was cut short, go."""
-        rows = [old for old in self.read_metrics() if int(old["epoch"]) < row["epoch"]]
-        lines = [*rows, row]
-        columns = list(dict.fromkeys(key for line in lines for key in line))
-        text = StringIO(newline="")
-        writer = csv.DictWriter(text, columns)
-        writer.writeheader()
-        writer.writerows(lines)
-        write_text(self.metrics, text.getvalue())
+        """Add the row of an epoch to the metrics; see `figures.append_row`."""
+        figures.append_row(self.metrics, row)
 
     def read_metrics(self) -> list[dict[str, Any]]:
-        """All rows so far.
-
-        Raises:
-            ModelFileError: if the file is damaged.
-        """
-        if not self.metrics.is_file():
-            return []
-        try:
-            with self.metrics.open(newline="", encoding="utf-8") as file:
-                rows = list(csv.DictReader(file))
-            for row in rows:
-                int(row["epoch"])
-        except (ValueError, KeyError, TypeError, csv.Error) as error:
-            raise ModelFileError(f"{self.metrics} is damaged ({error!r}); move it away, and the run goes on") from None
-        return rows
+        """All rows of the metrics so far."""
+        return figures.read_rows(self.metrics)
 
 
 def _try_writing(folder: Path) -> None:
@@ -283,24 +246,3 @@ def _try_writing(folder: Path) -> None:
         raise DDNNError(
             f"{folder} cannot be written to ({error.strerror}); give another --output, or mend its permissions"
         ) from None
-
-
-def evaluation_data(path: Path, config: EvaluateConfig) -> DataConfig:
-    """What to evaluate the network at `path` on: what `config` names, else what its run was trained on.
-
-    Raises:
-        DDNNError: if neither is known.
-    """
-    run = RunDirectory(path)
-    if config.data is None and not run.config_file.is_file():
-        raise DDNNError(f"{path} is a saved network, not a run, so it does not say what to evaluate on; give --data")
-    known = run.read_config() if run.config_file.is_file() else DataConfig()
-    own = DataConfig() if config.data is not None else known
-    return DataConfig(
-        data=config.data or own.data,
-        data_root=config.data_root if config.data is not None else own.data_root,
-        batch_size=config.batch_size,
-        workers=config.workers,
-        max_corrupt=own.max_corrupt if config.max_corrupt is None else config.max_corrupt,
-        shards=replace(known.shards, index=own.shards.index),
-    )
