@@ -1,22 +1,23 @@
 """Choose among all depths: those that were trained, and those in between, which are calibrated and scored."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from ddnn.choice.best import Candidate, choose_from, front
-from ddnn.choice.choose import Circumstances, Decision, bounds_of, condition_here
+from ddnn.choice.circumstances import Circumstances
+from ddnn.choice.decision import Decision, bounds_of
 from ddnn.choice.depths import Bench, Found
+from ddnn.choice.explored import Explored
 from ddnn.choice.images import images_of
 from ddnn.choice.report import write_depths
-from ddnn.choice.search import Search, require_optuna, search
+from ddnn.choice.search import require_optuna, search
 from ddnn.choice.space import DepthSpace
+from ddnn.choice.trained import condition_here
 from ddnn.config import ChooseConfig
 from ddnn.deployment.manifest import is_export
 from ddnn.errors import DDNNError
 from ddnn.formats.staging import check_new, staged
-from ddnn.measuring.evaluation import Score
 from ddnn.profiles.measure import describe, now, software
 from ddnn.profiles.network_subject import NetworkSubject, open_network
 from ddnn.profiles.profile import caveats
@@ -24,46 +25,7 @@ from ddnn.profiles.report import folder_for, reserved
 from ddnn.profiles.steps import steps
 
 
-@dataclass(frozen=True)
-class Explored:
-    """What a search among depths has found.
-
-    Args:
-        candidates: all nets, trained ones first.
-        front: those that no other one beats in both accuracy and time, fast to slow.
-        search: how the depths were gone through.
-        untrained: how many depths there were to try.
-        calibrated_on: on how many training images.
-        circumstances: where and how the nets were measured.
-    """
-
-    candidates: Sequence[Candidate]
-    front: Sequence[Candidate]
-    search: Search
-    untrained: int
-    calibrated_on: int
-    circumstances: Circumstances
-
-
-@dataclass(frozen=True)
-class DepthDecision:
-    """What was decided among all depths.
-
-    Args:
-        decision: as among trained nets.
-        explored: what it was decided on.
-        folder: where that is written down.
-        test: scores of the chosen net and of the trained ones on the test images; None if the chosen one was trained,
-            or those images have decided.
-    """
-
-    decision: Decision
-    explored: Explored
-    folder: Path
-    test: Mapping[str, Score] | None
-
-
-def choose_any_depth(run: str | Path, config: ChooseConfig, *, progress: bool = True) -> DepthDecision:
+def choose_any_depth(run: Path, config: ChooseConfig, progress: bool) -> Decision:
     """The best net of any depth that keeps to the bounds.
 
     Each depth is timed against the full net in the same turns, so that the times of all can be compared. At the end
@@ -79,7 +41,6 @@ def choose_any_depth(run: str | Path, config: ChooseConfig, *, progress: bool = 
         DDNNError: if no net fits, or something that is needed is missing.
     """
     require_optuna()
-    run = Path(run)
     if is_export(run):
         raise DDNNError(f"{run} is an export, which has the trained depths alone; --any_depth needs the run itself")
     if config.output is not None:
@@ -145,17 +106,16 @@ def _candidate(one: Found, latency_ms: float, p95_ms: float | None = None) -> Ca
     return Candidate(one.name, one.depth, one.accuracy, latency_ms, one.memory_mb, one.trained, p95_ms)
 
 
-def _decided(bench: Bench, explored: Explored, config: ChooseConfig, folder: Path) -> DepthDecision:
+def _decided(bench: Bench, explored: Explored, config: ChooseConfig, folder: Path) -> Decision:
     bounds = bounds_of(config)
     try:
         choice = choose_from(explored.candidates, bounds)
     except DDNNError as error:
         raise DDNNError(f"{error}; all that was found is in {folder}") from None
-    decision = Decision(choice, bounds, explored.candidates, explored.circumstances)
     chosen = choice.chosen
     network = bench.network if chosen.trained else bench.with_depth(chosen.depth)
     test = None if chosen.trained else bench.test_scores(network)
     if config.output is not None:
         with staged(Path(config.output)) as stage:
             network.save(stage)
-    return DepthDecision(decision, explored, folder, test)
+    return Decision(choice, bounds, explored.candidates, explored.circumstances, explored, folder, test)

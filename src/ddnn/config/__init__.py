@@ -10,7 +10,7 @@ from ddnn.config.commands import EvaluateConfig, ExtractConfig, FamiliesConfig, 
 from ddnn.config.compare import OWN_KEYS, CompareConfig
 from ddnn.config.data import AugmentConfig, DataConfig, ShardsConfig
 from ddnn.config.export import ExportConfig
-from ddnn.config.fields import described, from_fields, unknown_keys
+from ddnn.config.fields import configured, described, from_fields, unknown_keys
 from ddnn.config.method import METHODS, Method
 from ddnn.config.profile import PRECISIONS, RUNTIMES, ProfileConfig
 from ddnn.config.quantize import QuantizeConfig
@@ -37,6 +37,7 @@ __all__ = [
     "QuantizeConfig",
     "ShardsConfig",
     "TrainConfig",
+    "configured",
     "described",
     "from_fields",
     "unknown_keys",

@@ -6,7 +6,8 @@ from os import PathLike
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from ddnn.errors import DDNNError
+from ddnn.errors import DDNNError, near
+from ddnn.formats.paths import shortened
 
 Config = TypeVar("Config")
 
@@ -30,6 +31,35 @@ def from_fields(kind: type[Config], values: Mapping[str, Any]) -> Config:
             nested = is_dataclass(hint) and isinstance(value, Mapping)
             arguments[item.name] = from_fields(hint, value) if nested else value  # type: ignore[arg-type]
     return kind(**arguments)
+
+
+def configured(kind: type[Config], config: Any, keys: Mapping[str, Any]) -> Config:
+    """The configuration that a public function was given: whole, by keys, or whole with some keys changed.
+
+    Args:
+        kind: of configuration.
+        config: a whole one; None means the defaults.
+        keys: fields of it, as keyword arguments; for one that is a configuration itself, a mapping will do.
+
+    Raises:
+        DDNNError: if it is another kind, has no such key, or a value makes no sense.
+
+    >>> from ddnn.config import ExportConfig
+    >>> configured(ExportConfig, ExportConfig(format="torch"), {"pieces": False}).pieces
+    False
+    >>> configured(ExportConfig, None, {"peaces": False})
+    Traceback (most recent call last):
+    ...
+    ddnn.errors.DDNNError: there is no key 'peaces' in ExportConfig; did you mean pieces? Allowed: format, output, \
+pieces, check_images, data, data_root
+    """
+    if config is not None and not isinstance(config, kind):
+        raise DDNNError(f"config must be a ddnn.{kind.__name__}, not {shortened(config)}")
+    for key in unknown_keys(kind, keys):
+        known = [item.name for item in fields(kind)]  # pyright: ignore[reportArgumentType]  # a dataclass
+        raise DDNNError(f"there is no key {key!r} in {kind.__name__}; {near(key, known)}")
+    given = {} if config is None else {item.name: getattr(config, item.name) for item in fields(kind)}  # pyright: ignore[reportArgumentType]
+    return from_fields(kind, {**given, **keys})
 
 
 def unknown_keys(kind: type, values: Mapping[str, Any]) -> list[str]:

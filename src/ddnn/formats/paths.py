@@ -26,18 +26,16 @@ def path_of(given: Any, what: str = "path") -> Path:
     ...
     ddnn.errors.DDNNError: run must be a path, such as 'runs/digits', not 3
     """
-    try:
-        text = os.fspath(given)
-    except TypeError:
-        text = None
-    if not isinstance(text, str):
+    text = os.fspath(given) if isinstance(given, str | os.PathLike) else ""
+    if not isinstance(text, str) or not text or "\0" in text:
         raise DDNNError(f"{what} must be a path, such as 'runs/digits', not {shortened(given)}")
-    if not text or "\0" in text:
-        raise DDNNError(f"{what} must be a path, such as 'runs/digits', not {'empty' if not text else repr(text[:60])}")
-    path = Path(text)
-    if len(os.fsencode(text)) > _LONGEST_PATH or any(len(os.fsencode(part)) > _LONGEST_NAME for part in path.parts):
-        raise DDNNError(f"{what} is too long for a path: {shortened(text)}")
-    return path
+    try:
+        names = [os.fsencode(part) for part in Path(text).parts]
+    except UnicodeEncodeError:
+        raise DDNNError(f"{what} has characters that no path can have: {shortened(given)}") from None
+    if sum(map(len, names)) > _LONGEST_PATH or any(len(name) > _LONGEST_NAME for name in names):
+        raise DDNNError(f"{what} is too long for a path: {shortened(given)}")
+    return Path(text)
 
 
 def shortened(given: Any) -> str:

@@ -1,7 +1,7 @@
 """How good each net of a network is on a data set: all of them in one pass over the images."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
 from math import isfinite, sqrt
 from typing import Any
 
@@ -33,6 +33,11 @@ class Score:
     nll: float
     calibration_error: float
     images: int
+
+
+def scores_as_json(network: DepthDynamicNetwork, scores: Mapping[str, Score]) -> dict[str, Any]:
+    """Depth and score of each net, ready for JSON."""
+    return {name: {"depth": list(network.depths[name]), **asdict(score)} for name, score in scores.items()}
 
 
 def evaluate(
