@@ -28,6 +28,7 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
     command = [sys.executable, "-m", "ddnn.data.shards", "write", root / "folder", root / "shards"]
     written = subprocess.run([*command, "--shard-size-mib", "0.1"], capture_output=True, text=True, check=False)
     assert written.returncode == 0, written.stderr
+    assert "is called ddnn shards now" in written.stderr
     assert f"{root / 'shards'}: 80 images of 40 classes in " in written.stdout
     return root / "shards"
 
@@ -61,7 +62,7 @@ def test_train_and_evaluate_here_and_from_a_server(
 
 def test_what_a_person_may_do_wrong(shards: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     folder = shards.parent / "folder"
-    assert f"python -m ddnn.data.shards index {folder}" in refused(run(capfd, "train", "--data", f"shards:{folder}"))
+    assert f"ddnn shards index {folder}" in refused(run(capfd, "train", "--data", f"shards:{folder}"))
     assert "did you mean shards:PATH" in refused(run(capfd, "train", "--data", "shard:x"))
     assert "shards.block must be 1 or more" in refused(run(capfd, "train", "--shards.block", 0))
     assert "shards.cache_gib must be over 0" in refused(run(capfd, "train", "--shards.cache_gib", 0))

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
 import torch
 from lightning.pytorch import Trainer
@@ -179,9 +180,9 @@ def _ending_well(directory: RunDirectory, before: frozenset[Path] | None, first:
             raise DDNNError(f"{where}{error.strerror or error}; {left}{hint}") from None
         if interrupted:
             raise KeyboardInterrupt(f"interrupted; {left}{hint}") from None
-        if "more than 1 value per channel" in str(error):
+        if isinstance(error, ValueError) and "more than 1 value per channel" in str(error):  # torch has no type for it
             raise DDNNError("batch norm has one value per channel; use a larger --batch_size or --image_size") from None
-        if "InvalidCxxCompiler" in str(error):  # torch's name for it, whichever error of torch.compile wraps it
+        if _lacks_compiler(error):
             raise DDNNError("--compile needs a C++ compiler, such as g++; install one or leave --compile out") from None
         raise
     finally:  # `Interruptible` has put itself before it, and Lightning, when interrupted, has switched it off
@@ -189,6 +190,16 @@ def _ending_well(directory: RunDirectory, before: frozenset[Path] | None, first:
             for number, handler in handlers.items():
                 if handler is not None:
                     signal.signal(number, handler)
+
+
+def _lacks_compiler(error: BaseException | None) -> bool:
+    """Whether torch.compile has found no C++ compiler, whichever of its errors wraps that."""
+    compiling: Any = sys.modules.get("torch._inductor.exc")  # loaded by whoever compiles, and dear for all others
+    while compiling is not None and error is not None:
+        if isinstance(error, compiling.InvalidCxxCompiler):
+            return True
+        error = getattr(error, "inner_exception", None) or error.__cause__ or error.__context__
+    return False
 
 
 @contextmanager

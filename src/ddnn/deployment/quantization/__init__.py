@@ -4,7 +4,7 @@ Stands on onnx and onnxruntime's quantisation tools, the extra `onnx`.
 """
 
 from ddnn.deployment.quantization.images import Images, images_of
-from ddnn.deployment.quantization.quantize import quantize
+from ddnn.deployment.quantization.quantize import quantize_network
 from ddnn.deployment.quantization.report import Form, Quantization, show
 
-__all__ = ["Form", "Images", "Quantization", "images_of", "quantize", "show"]
+__all__ = ["Form", "Images", "Quantization", "images_of", "quantize_network", "show"]
