@@ -36,8 +36,8 @@ from ddnn.config import CascadeConfig, configured
 from ddnn.data import Data
 from ddnn.deployment.manifest import is_export
 from ddnn.errors import DDNNError, near
+from ddnn.formats.arguments import path_of
 from ddnn.formats.cascade_spec import FILE, CalibratedOn, CascadeSpec, Expected
-from ddnn.formats.paths import path_of
 from ddnn.measuring.devices import describe_device, pick_device
 from ddnn.network import DepthDynamicNetwork, storage
 from ddnn.network.loading import load, network_directory

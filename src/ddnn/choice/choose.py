@@ -6,7 +6,7 @@ from typing import Any
 from ddnn.choice.decision import Decision
 from ddnn.choice.trained import choose_trained
 from ddnn.config import ChooseConfig, configured
-from ddnn.formats.paths import path_of
+from ddnn.formats.arguments import path_of
 
 
 def choose(

@@ -7,7 +7,7 @@ from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from ddnn.errors import DDNNError, near
-from ddnn.formats.paths import shortened
+from ddnn.formats.arguments import shortened
 
 Config = TypeVar("Config")
 

@@ -12,8 +12,8 @@ from torch import Tensor
 from ddnn.config import DataConfig, ExportConfig, QuantizeConfig, configured
 from ddnn.deployment.export import Export, export_onnx, export_torch
 from ddnn.deployment.graphs import require_onnx
+from ddnn.formats.arguments import path_of
 from ddnn.formats.cascade_spec import read_cascade
-from ddnn.formats.paths import path_of
 from ddnn.formats.staging import check_new
 from ddnn.network import DepthDynamicNetwork
 from ddnn.network.loading import load, network_directory

@@ -29,7 +29,7 @@ class VGGOptions:
     dropout: float = 0.5
 
     def __post_init__(self) -> None:
-        if not 0 <= self.dropout < 1:
+        if not isinstance(self.dropout, int | float) or not 0 <= self.dropout < 1:
             raise DDNNError(f"dropout must be in [0, 1), not {self.dropout}")
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ddnn.config import DataConfig, EvaluateConfig, configured
-from ddnn.formats.paths import path_of
+from ddnn.formats.arguments import path_of
 from ddnn.measuring.devices import pick_device
 from ddnn.measuring.evaluation import Score, scores_as_json
 from ddnn.measuring.evaluation import evaluate as evaluate_network

@@ -1,7 +1,7 @@
 """The ways to make a network: build it by name, or from one's own model. `ddnn.network.loading` opens those that are
 stored."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,12 @@ from ddnn.families import Depth, Step, family_of, resolve_depths
 from ddnn.families.modes import in_mode
 from ddnn.families.own_model import OwnModel
 from ddnn.families.timm_models import PREFIX, TimmModel
-from ddnn.network.depth_dynamic import DepthDynamicNetwork
+from ddnn.formats.arguments import depth_of, flag_of, mapping_of, name_of, names_of, shortened
+from ddnn.network.depth_dynamic import DepthDynamicNetwork, check_name
 from ddnn.network.weights import load_private, load_weights, read_weights
 
+MOST_CHANNELS = 10_000_000
+"""Far more classes or channels than anybody has."""
 Subnets = Iterable[str] | Mapping[str, Depth]
 Weights = str | Path | Mapping[str, str | Path]
 
@@ -59,11 +62,12 @@ def build(
         >>> net.names
         ('tiny', 'resnet18', 'resnet34')
     """
+    name_of(full, "full")
     for what, count in (("num_classes", num_classes), ("in_channels", in_channels)):
-        if not isinstance(count, int) or count < 1:
-            raise DDNNError(f"{what} must be a whole number of at least 1, not {count!r}")
+        if not isinstance(count, int) or not 1 <= count <= MOST_CHANNELS:
+            raise DDNNError(f"{what} must be a whole number from 1 to {MOST_CHANNELS}, not {shortened(count)}")
     wanted = _with_depths(subnets)
-    if zero_init and weights is not None:
+    if flag_of(zero_init, "zero_init") and weights is not None:
         raise DDNNError("zero_init and weights exclude each other: it would replace what is loaded; leave one out")
     if full.startswith(PREFIX):
         family = TimmModel(full, num_classes, in_channels, options)
@@ -124,9 +128,14 @@ def from_model(
         >>> net(torch.zeros(1, 3, 64, 64), "half").shape
         torch.Size([1, 5])
     """
-    stages = tuple(stages)
+    if not isinstance(model, nn.Module):
+        raise DDNNError(f"model must be an nn.Module, not {shortened(model)}")
+    if not isinstance(example, Tensor | None):
+        raise DDNNError(f"example must be a batch of images, a tensor, not {shortened(example)}")
+    check_name(name)
+    stages = tuple(names_of(stages, "stages"))
     family = OwnModel(model, stages, name)
-    depths = resolve_depths(family, family.full_depth, {subnet: tuple(depth) for subnet, depth in subnets.items()})
+    depths = resolve_depths(family, family.full_depth, mapping_of(subnets, "subnets", "{'half': (2, 2)}"))
     _check_distinct(name, depths)
     private = with_private_norms(private_norms, depths)
     trial = family.try_blocks(example)
@@ -173,13 +182,8 @@ def _with_depths(subnets: Subnets) -> dict[str, Depth | None]:
     if isinstance(subnets, str):
         raise DDNNError(f"subnets must be a list of names or a depth for each name; write [{subnets!r}]")
     if isinstance(subnets, Mapping):
-        for name, depth in subnets.items():
-            if not isinstance(depth, Sequence) or isinstance(depth, str) or any(type(b) is not int for b in depth):
-                raise DDNNError(
-                    f"the depth of {name} must be whole numbers, one a stage, such as (2, 2), not {depth!r}"
-                )
-        return {name: tuple(depth) for name, depth in subnets.items()}
-    names = list(subnets)
+        return {name: depth_of(depth, name) for name, depth in subnets.items()}
+    names = names_of(subnets, "subnets")
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise DDNNError(f"{', '.join(twice)} is named twice among the sub-nets")
@@ -199,12 +203,14 @@ def with_private_norms(wanted: bool | Iterable[str], subnets: Collection[str]) -
     """The names of the sub-nets that get private norms."""
     if isinstance(wanted, bool):
         return subnets if wanted else ()
-    if isinstance(wanted, str) or not isinstance(wanted, Iterable):
+    if isinstance(wanted, str) or not isinstance(wanted, Iterable) or not getattr(wanted, "ndim", 1):
         example = [wanted] if isinstance(wanted, str) else [*subnets][:1]
-        raise DDNNError(f"private_norms must be True, False or a list of sub-nets such as {example}, not {wanted!r}")
+        raise DDNNError(
+            f"private_norms must be True, False or a list of sub-nets such as {example}, not {shortened(wanted)}"
+        )
     names = list(wanted)
     for name in names:
-        if name not in subnets:
+        if not isinstance(name, str) or name not in subnets:
             known = near(str(name), subnets) if subnets else "there are none"
             raise DDNNError(f"private norms are wanted for {name!r}, which is no sub-net here; {known}")
     return names

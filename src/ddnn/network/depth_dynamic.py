@@ -16,11 +16,14 @@ from torch import Tensor, nn
 
 from ddnn.errors import DDNNError, near
 from ddnn.families import Depth, Family, Step, resolve_depths
+from ddnn.formats.arguments import flag_of, names_of, path_of, shortened
 from ddnn.formats.cascade_spec import check_boost, participants
 from ddnn.formats.data_spec import DataSpec
+from ddnn.formats.untrusted import LONGEST_TEXT
 from ddnn.network import storage
 from ddnn.network.cascade import CascadeOutput, run_cascade
-from ddnn.network.lanes import ForkGradients, Output, run, run_separately
+from ddnn.network.inputs import refuse_images
+from ddnn.network.lanes import ForkGradients, Output, check_fork_gradients, run, run_separately
 from ddnn.network.norm_statistics import calibrate
 from ddnn.network.private_norms import make_norms_private
 from ddnn.network.routes import Routes
@@ -99,19 +102,28 @@ class DepthDynamicNetwork(nn.Module):
         Raises:
             DDNNError: if there is no net of that name.
         """
-        if name not in self.depths:
-            raise DDNNError(f"this network has no sub-net {name!r}; {near(str(name), self.names)}")
+        if name not in self:
+            raise DDNNError(f"this network has no sub-net {shortened(name)}; {near(str(name)[:60], self.names)}")
         return self.nets[_key(name)]
 
     def __contains__(self, name: object) -> bool:
-        return name in self.depths
+        return isinstance(name, str) and name in self.depths
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.names)
 
     def forward(self, x: Tensor, name: str | None = None) -> Tensor:
-        """Logits (batch, classes) of one net, by default the full net, for images (batch, channels, height, width)."""
-        return self[self.full if name is None else name](x)
+        """Logits (batch, classes) of one net, by default the full net, for images (batch, channels, height, width).
+
+        Raises:
+            DDNNError: if there is no such net, or it cannot take these images.
+        """
+        net = self[self.full if name is None else name]
+        try:
+            return net(x)
+        except Exception as error:
+            self._refuse(x, error)
+            raise
 
     def forward_all(
         self,
@@ -142,8 +154,8 @@ class DepthDynamicNetwork(nn.Module):
             For each name, shallow to deep, its logits and one feature a stage.
 
         Raises:
-            DDNNError: for an unknown name, or if `recompute` or the mean is wanted of nets that cannot be told apart
-                into steps.
+            DDNNError: for an unknown name, images that the nets cannot take, or if `recompute` or the mean is wanted
+                of nets that cannot be told apart into steps.
 
         Example:
             >>> import ddnn, torch
@@ -154,13 +166,18 @@ class DepthDynamicNetwork(nn.Module):
         """
         nets = self._chosen(names)
         taught = tuple(self._chosen(teaching))
-        if recompute:
+        if flag_of(recompute, "recompute"):
             self.check_recompute()
         if fork_gradients != "sum":
+            check_fork_gradients(fork_gradients)
             self.check_forks()
-        if not self.shares_prefix:
-            return {name: self._run_separately(name, x, name not in taught) for name in nets}
-        return run(self._routes.plan(tuple(nets), taught), nets, x, recompute, fork_gradients)
+        try:
+            if not self.shares_prefix:
+                return {name: self._run_separately(name, x, name not in taught) for name in nets}
+            return run(self._routes.plan(tuple(nets), taught), nets, x, recompute, fork_gradients)
+        except Exception as error:
+            self._refuse(x, error)
+            raise
 
     def cascade(
         self, x: Tensor, thresholds: Mapping[str, float], *, last: str | None = None, boost: float = 0.0
@@ -176,7 +193,8 @@ class DepthDynamicNetwork(nn.Module):
                 `ddnn.network.cascade`; thresholds suit the share that they were chosen with.
 
         Raises:
-            DDNNError: in training mode; for unknown nets, nets not before `last`, or numbers outside [0, 1].
+            DDNNError: in training mode; for unknown nets, nets not before `last`, numbers outside [0, 1], or images
+                that the nets cannot take.
 
         Example:
             >>> import ddnn, torch
@@ -185,7 +203,12 @@ class DepthDynamicNetwork(nn.Module):
             torch.Size([2, 10])
         """
         nets = {name: self[name] for name in participants(self.names, thresholds, last)}
-        return run_cascade(nets, self.segments(nets), thresholds, x, check_boost(boost))
+        share = check_boost(boost)
+        try:
+            return run_cascade(nets, self.segments(tuple(nets)), thresholds, x, share)
+        except Exception as error:
+            self._refuse(x, error)
+            raise
 
     def segments(self, names: Iterable[str] | None = None) -> tuple[Segment, ...]:
         """What several nets consist of, cut where they part: each segment after the one whose value goes into it.
@@ -240,6 +263,7 @@ class DepthDynamicNetwork(nn.Module):
             DDNNError: if the name is taken or no name, or the depth does not nest.
         """
         self._check_name(name)
+        flag_of(private_norms, "private_norms")
         depth = resolve_depths(self.family, self.depths[self.full], {name: depth})[name]
         same = [other for other, size in self.depths.items() if size == depth]
         if same:
@@ -265,7 +289,7 @@ class DepthDynamicNetwork(nn.Module):
 
     def save(self, path: str | Path) -> None:
         """Write `model.safetensors` (each weight once) and `config.json` into the directory `path`."""
-        storage.write_network(Path(path), self.tensors(), self.config())
+        storage.write_network(path_of(path), self.tensors(), self.config())
 
     def config(self) -> dict[str, Any]:
         """What `ddnn.load` needs to build this network again, ready for JSON."""
@@ -300,6 +324,11 @@ class DepthDynamicNetwork(nn.Module):
         with torch.set_grad_enabled(learns and torch.is_grad_enabled()):
             return run_separately(self[name], ends, x, self.family.feature)
 
+    def _refuse(self, images: Any, error: Exception) -> None:
+        """Raise a DDNNError if the error comes of images that this network cannot take."""
+        spec = self.data_spec
+        refuse_images(images, error, self, self.in_channels, spec.size if spec else self.family.default_input[1:])
+
     def _hold(self, name: str, depth: Depth, model: nn.Module, steps: list[Step] | None, private_norms: bool) -> None:
         self._check_name(name)
         self.nets[_key(name)] = model
@@ -309,17 +338,22 @@ class DepthDynamicNetwork(nn.Module):
 
     def _chosen(self, names: Iterable[str] | None) -> dict[str, nn.Module]:
         """These nets, or all, shallow to deep."""
-        chosen = {name: self[name] for name in (self.names if names is None else names)}
+        chosen = {name: self[name] for name in (self.names if names is None else names_of(names, "names"))}
         return {name: chosen[name] for name in self.names if name in chosen}
 
     def _size(self, name: str) -> tuple[int, Depth]:
         return sum(self.depths[name]), self.depths[name]
 
     def _check_name(self, name: str) -> None:
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
-            raise DDNNError(f"{name!r} cannot name a sub-net: use letters, digits, - and _, such as 'tiny'")
+        check_name(name)
         if name in self.depths:
             raise DDNNError(f"this network has a net named {name} already; names in use: {', '.join(self.names)}")
+
+
+def check_name(name: str) -> None:
+    """Raise a DDNNError if a net cannot be called so."""
+    if not isinstance(name, str) or len(name) > LONGEST_TEXT or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
+        raise DDNNError(f"{shortened(name)} cannot name a net: use letters, digits, - and _, such as 'tiny'")
 
 
 def _key(name: str) -> str:

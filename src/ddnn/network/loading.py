@@ -11,6 +11,7 @@ from ddnn.errors import DDNNError, ModelFileError, near
 from ddnn.families import REGISTRY, Depth, Family
 from ddnn.families.own_model import OwnModel
 from ddnn.families.timm_models import TimmModel
+from ddnn.formats.arguments import path_of, shortened
 from ddnn.formats.untrusted import UnfitValueError, listed, mapping, shown, text
 from ddnn.network import storage
 from ddnn.network.building import tie_subnets, with_private_norms
@@ -30,8 +31,11 @@ def load(path: str | Path, model: nn.Module | None = None) -> DepthDynamicNetwor
 
     Raises:
         ModelFileError: if a file is missing, damaged, edited, or of another network.
+        DDNNError: if `path` is no path, or `model` no module.
     """
-    directory = network_directory(Path(path))
+    if not isinstance(model, nn.Module | None):
+        raise DDNNError(f"model must be an nn.Module, not {shortened(model)}")
+    directory = network_directory(path_of(path))
     tensors, config = storage.read_network(directory)
     try:
         stored = StoredConfig.of(config, tensors)

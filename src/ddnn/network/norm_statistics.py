@@ -5,7 +5,7 @@ full net. One pass over some images sets them (as slimmable networks do after tr
 arXiv 1903.05134).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -14,6 +14,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from ddnn.errors import DataError, DDNNError
 from ddnn.families.modes import in_mode
+from ddnn.formats.arguments import shortened
 
 
 @torch.no_grad()
@@ -50,12 +51,24 @@ def calibrate(model: nn.Module, keep: set[nn.Module], batches: Iterable[Any]) ->
 def _run(model: nn.Module, batches: Iterable[Any]) -> int:
     device = next(model.parameters()).device
     count = 0
-    for batch in batches:
-        images: Any = batch if isinstance(batch, Tensor) else batch[0]
+    for batch in _iterated(batches):
+        images: Any = batch[0] if isinstance(batch, Sequence) and len(batch) else batch
         _check(images)
-        model(images.to(device))
+        try:
+            model(images.to(device))
+        except (RuntimeError, AssertionError, ValueError, IndexError) as error:
+            told = (str(error).splitlines() or [type(error).__name__])[0]
+            raise DataError(
+                f"calibrate_with gave images of shape {tuple(images.shape)}, which the net does not take: {told}"
+            ) from error
         count += 1
     return count
+
+
+def _iterated(batches: Any) -> Iterable[Any]:
+    if not isinstance(batches, Iterable) or not getattr(batches, "ndim", 1):
+        raise DataError(f"calibrate_with must be an iterable of image batches, not {shortened(batches)}")
+    return batches
 
 
 def _check(images: Any) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from ddnn.config import ProfileConfig, configured
 from ddnn.errors import DDNNError
-from ddnn.formats.paths import path_of
+from ddnn.formats.arguments import path_of
 from ddnn.measuring.devices import processor
 from ddnn.measuring.latency import Latency, interleaved_for, latencies
 from ddnn.profiles import memory

@@ -36,7 +36,7 @@ from ddnn.distributed.processes import (
 )
 from ddnn.distributed.synchronised_norms import synchronised
 from ddnn.errors import DDNNError
-from ddnn.formats.paths import shortened
+from ddnn.formats.arguments import shortened
 from ddnn.network import DepthDynamicNetwork
 from ddnn.network.full_dropout import dropout_before_classifier
 from ddnn.network.loading import fill
