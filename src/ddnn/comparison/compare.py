@@ -15,6 +15,7 @@ from ddnn.comparison.summary import MethodRun, NetFacts, summarise
 from ddnn.config import CompareConfig, Method
 from ddnn.data import Data, open_data
 from ddnn.errors import DDNNError
+from ddnn.formats.arguments import shortened
 from ddnn.formats.geometry import is_small
 from ddnn.measuring.devices import pick_device, pick_precision
 from ddnn.measuring.macs import cost
@@ -51,6 +52,8 @@ def compare(config: CompareConfig, *, command: str = "ddnn.compare", progress: b
         >>> sorted(summary["methods"]["ekd"])
         ['resnet14', 'resnet8']
     """
+    if not isinstance(config, CompareConfig):
+        raise DDNNError(f"config must be a ddnn.CompareConfig, not {shortened(config)}")
     precision, _ = pick_precision(config.train.precision, pick_device(config.train.device))  # one for all runs
     config = replace(config, train=replace(config.train, precision=precision))
     data = open_data(config.train, seed=0)

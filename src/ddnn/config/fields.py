@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
-from os import PathLike
+from os import PathLike, fspath
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -89,6 +89,7 @@ def listed(given: list[str] | str) -> list[str]:
     >>> listed("eager, onnx")
     ['eager', 'onnx']
     """
+    given = fspath(given) if isinstance(given, PathLike) else given  # which passes for a text, see `check_types`
     return [word.strip() for word in given.split(",") if word.strip()] if isinstance(given, str) else list(given)
 
 
@@ -101,7 +102,7 @@ def whole_numbers(key: str, given: list[int] | int | str, example: str) -> list[
     >>> whole_numbers("batch_sizes", "1,8", "1,8"), whole_numbers("threads", 2, "1,2")
     ([1, 8], [2])
     """
-    if not isinstance(given, str):
+    if not isinstance(given, str | PathLike):
         return [given] if isinstance(given, int) else list(given)
     words = listed(given)
     for word in words:

@@ -15,6 +15,7 @@ from torchvision.models.resnet import BasicBlock
 from ddnn.errors import DDNNError
 from ddnn.families.family import Depth, Family, Step, flatten
 from ddnn.families.resnet import block_steps, last_norms
+from ddnn.formats.arguments import shortened
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,8 @@ class CifarResNetOptions:
     def __post_init__(self) -> None:
         if self.shortcut not in ("A", "B"):
             raise DDNNError(f"shortcut must be A or B, not {self.shortcut!r}")
-        if not isinstance(self.width, int) or self.width < 1:
-            raise DDNNError(f"width must be a whole number of at least 1, not {self.width!r}")
+        if not isinstance(self.width, int) or not 1 <= self.width <= 1000:
+            raise DDNNError(f"width must be a whole number from 1 to 1000, not {shortened(self.width)}")
 
 
 class PadShortcut(nn.Module):

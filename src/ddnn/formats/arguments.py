@@ -66,7 +66,7 @@ def names_of(given: Any, what: str) -> list[str]:
     if isinstance(given, str):
         raise DDNNError(f"{what} must be a list of names; write [{given[:60]!r}]")
     # A tensor without axes only looks as if it could be gone through.
-    found = list(given) if isinstance(given, Iterable) and getattr(given, "ndim", 1) else [None]
+    found: list[Any] = list(given) if isinstance(given, Iterable) and getattr(given, "ndim", 1) else [None]
     if not all(isinstance(name, str) for name in found):
         raise DDNNError(f"{what} must be a list of names, such as ['resnet8', 'resnet14'], not {shortened(given)}")
     return found

@@ -64,7 +64,7 @@ def build(
     """
     name_of(full, "full")
     for what, count in (("num_classes", num_classes), ("in_channels", in_channels)):
-        if not isinstance(count, int) or not 1 <= count <= MOST_CHANNELS:
+        if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= MOST_CHANNELS:
             raise DDNNError(f"{what} must be a whole number from 1 to {MOST_CHANNELS}, not {shortened(count)}")
     wanted = _with_depths(subnets)
     if flag_of(zero_init, "zero_init") and weights is not None:
@@ -174,7 +174,7 @@ def _sources(weights: Weights | None, full: str, depths: Mapping[str, Depth]) ->
     sources = weights if isinstance(weights, Mapping) else {full: weights} if weights is not None else {}
     for name in sources:
         if name != full and name not in depths:
-            raise DDNNError(f"weights are given for {name!r}, which is no net here; {near(name, [full, *depths])}")
+            raise DDNNError(f"weights are given for {name!r}, which is no net here; {near(str(name), [full, *depths])}")
     return {name: str(source) for name, source in sources.items()}
 
 

@@ -73,7 +73,8 @@ def _iterated(batches: Any) -> Iterable[Any]:
 
 def _check(images: Any) -> None:
     """Refuse what would leave statistics that are wrong, and say nothing."""
-    if not isinstance(images, Tensor) or not images.is_floating_point() or images.ndim < 2:
+    usable = isinstance(images, Tensor) and images.layout == torch.strided and not images.is_meta
+    if not usable or not images.is_floating_point() or images.ndim < 2:
         found = (
             f"{images.dtype} of shape {tuple(images.shape)}" if isinstance(images, Tensor) else type(images).__name__
         )

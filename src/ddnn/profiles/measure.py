@@ -48,7 +48,7 @@ def profile(
     path, config = path_of(run, "run"), configured(ProfileConfig, config, keys)
     with open_subject(path, config.device) as subject:
         conditions = plan(config, subject)
-        name = config.device_name or describe(subject)
+        name = str(config.device_name or describe(subject))
         folder = folder_for(path, name, config.output)
         with reserved(folder):
             found = measured_profile(

@@ -17,17 +17,17 @@ from ddnn.errors import DataError, DDNNError
 class Made(NamedTuple):
     """What is in the shards, and where they or their index are."""
 
-    index: ShardIndex
+    contents: ShardIndex
     place: str
 
     def to_json(self) -> dict[str, Any]:
         """What `ddnn shards --json` prints."""
         return {
             "output": self.place,
-            "images": len(self.index.samples),
-            "classes": len(self.index.class_names),
-            "shards": len(self.index.shards),
-            "bytes": sum(shard.size for shard in self.index.shards),
+            "images": len(self.contents.samples),
+            "classes": len(self.contents.class_names),
+            "shards": len(self.contents.shards),
+            "bytes": sum(shard.size for shard in self.contents.shards),
         }
 
 
