@@ -13,13 +13,13 @@ from ddnn.config import DataConfig, ExportConfig, QuantizeConfig, configured
 from ddnn.deployment.export import Export, export_onnx, export_torch
 from ddnn.deployment.graphs import require_onnx
 from ddnn.formats.arguments import path_of
-from ddnn.formats.cascade_spec import read_cascade
 from ddnn.formats.staging import check_new
 from ddnn.network import DepthDynamicNetwork
 from ddnn.network.loading import load, network_directory
 from ddnn.network.storage import read_config
 from ddnn.runs.data_of_run import data_of_run, open_images
 from ddnn.runs.run_directory import RunDirectory
+from ddnn_runtime.cascade_spec import read_cascade
 
 if TYPE_CHECKING:
     from ddnn.deployment.quantization import Quantization

@@ -12,7 +12,6 @@ from ddnn.config import ProfileConfig, configured
 from ddnn.errors import DDNNError
 from ddnn.formats.arguments import path_of
 from ddnn.measuring.devices import processor
-from ddnn.measuring.latency import Latency, interleaved_for, latencies
 from ddnn.profiles import memory
 from ddnn.profiles.conditions import optional, plan
 from ddnn.profiles.memory import Group, Memory
@@ -20,6 +19,7 @@ from ddnn.profiles.profile import Condition, Figures, Measured, Profile
 from ddnn.profiles.report import folder_for, reserved, write_profile
 from ddnn.profiles.steps import Step, steps
 from ddnn.profiles.subject import Accuracies, Subject, cores, open_subject
+from ddnn_runtime.latency import Latency, interleaved_for, latencies
 
 
 def profile(

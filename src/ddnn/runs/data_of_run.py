@@ -16,6 +16,7 @@ from ddnn.data import Data, Loader, open_data
 from ddnn.errors import DataError, DDNNError
 from ddnn.network import DepthDynamicNetwork
 from ddnn.runs.run_directory import RunDirectory
+from ddnn_runtime.manifest import is_export
 
 BATCH_SIZE = 256
 """Images in a batch where no time is measured."""
@@ -63,7 +64,7 @@ def data_of_run(
     """What a run was trained on, or the data set that was asked for.
 
     Args:
-        run: a run directory, or a directory with a saved network.
+        run: a run directory, or that of a saved network or an export.
         data: the data set that is asked for; None means the run's own.
         data_root: where it is, if one is asked for.
         max_corrupt: images of a split that may be left out; None means as many as in the run, and of other data none.
@@ -78,7 +79,7 @@ def data_of_run(
     trained = directory.read_config() if directory.config_file.is_file() else None
     if data is None and trained is None:
         raise DDNNError(
-            f"{run} is a saved network, not a run, so it does not say which images it was trained on, and which were "
+            f"{run} is {'an export' if is_export(run) else 'a saved network'}, not a run, so it does not say which images it was trained on, and which were "
             "held out; give --data"
         )
     if trained is not None and (data is None or (named_again == "own" and data == trained.data)):

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from ddnn.errors import ModelFileError
-from ddnn.formats.sealed_json import parse_json
 from ddnn.network.storage import write_text
 from ddnn.reporting.tables import to_json
+from ddnn_runtime.sealed_json import parse_json
 
 
 def append_row(path: Path, row: Mapping[str, Any]) -> None:

@@ -20,7 +20,7 @@ from ddnn.data.shards.cache import GIB, ShardCache
 from ddnn.data.shards.index import ShardIndex, parse_index
 from ddnn.data.sources import open_source
 from ddnn.errors import DataError
-from ddnn.formats.data_spec import DataSpec
+from ddnn_runtime.data_spec import DataSpec
 from tests.unit.data.loaders import batches, same
 from tests.unit.data.shards.command import shards as main
 

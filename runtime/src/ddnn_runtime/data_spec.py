@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ddnn.errors import DDNNError
-from ddnn.formats.geometry import LARGEST_SIDE
-from ddnn.formats.untrusted import MOST, count, known, listed, number, text
+from ddnn_runtime.errors import DDNNError
+from ddnn_runtime.geometry import LARGEST_SIDE
+from ddnn_runtime.untrusted import MOST, count, known, listed, number, shown, text
 
 _MOST_CHANNELS = 1000
 
@@ -33,10 +33,27 @@ class DataSpec:
     class_names: tuple[str, ...]
 
     def __post_init__(self) -> None:
+        self._check_kinds()
         if not len(self.mean) == len(self.std) == self.channels:
             raise DDNNError(
                 f"{self.channels} channels need as many means and standard deviations, "
                 f"not {len(self.mean)} and {len(self.std)}"
+            )
+
+    def _check_kinds(self) -> None:
+        for what, kind, wanted in (
+            ("size", int, "(height, width)"),
+            ("mean", int | float, "numbers, one a channel"),
+            ("std", int | float, "numbers, one a channel"),
+            ("class_names", str, "texts, one a class"),
+        ):
+            given = getattr(self, what)
+            if not isinstance(given, tuple | list) or not all(isinstance(each, kind) for each in given):
+                raise DDNNError(f"{what} must be a tuple of {wanted}, not {shown(given)}")
+        if len(self.size) != 2 or not isinstance(self.channels, int):
+            raise DDNNError(
+                f"channels must be a whole number and size (height, width), not {shown(self.channels)} and "
+                f"{shown(self.size)}"
             )
 
     @property
