@@ -277,7 +277,9 @@ def test_choosing_among_all_depths_without_a_configuration(run: Path) -> None:
 def test_objectives(kind: type) -> None:
     """What is no tensor is refused here before it comes to the objective: tests check its annotations."""
     outputs, labels = network().forward_all(IMAGES), torch.zeros(2, dtype=torch.int64)
-    check((f"smoothing={what}", partial(kind, label_smoothing=value)) for what, value in WRONG.items())
+    for value in (-0.1, 1.5, NAN, INF):
+        with pytest.raises(DDNNError, match="label_smoothing"):
+            kind(label_smoothing=value)
     tensors = {what: value for what, value in WRONG.items() if isinstance(value, torch.Tensor)}
     for what, value in tensors.items():
         with pytest.raises(DDNNError):

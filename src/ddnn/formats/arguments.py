@@ -25,11 +25,11 @@ def path_of(given: Any, what: str = "path") -> Path:
     >>> path_of(3, "run")
     Traceback (most recent call last):
     ...
-    ddnn.errors.DDNNError: run must be a path, such as 'runs/digits', not 3
+    ddnn.errors.DDNNError: run must be a path or a name in text, not 3
     """
     text = os.fspath(given) if isinstance(given, str | os.PathLike) else ""
     if not isinstance(text, str) or not text or "\0" in text:
-        raise DDNNError(f"{what} must be a path, such as 'runs/digits', not {shortened(given)}")
+        raise DDNNError(f"{what} must be a path or a name in text, not {shortened(given)}")
     try:
         names = [os.fsencode(part) for part in Path(text).parts]
     except UnicodeEncodeError:

@@ -13,7 +13,7 @@ from ddnn.families import Depth, Step, family_of, resolve_depths
 from ddnn.families.modes import in_mode
 from ddnn.families.own_model import OwnModel
 from ddnn.families.timm_models import PREFIX, TimmModel
-from ddnn.formats.arguments import depth_of, flag_of, mapping_of, name_of, names_of, shortened
+from ddnn.formats.arguments import depth_of, flag_of, mapping_of, name_of, names_of, path_of, shortened
 from ddnn.network.depth_dynamic import DepthDynamicNetwork, check_name
 from ddnn.network.weights import load_private, load_weights, read_weights
 
@@ -175,6 +175,7 @@ def _sources(weights: Weights | None, full: str, depths: Mapping[str, Depth]) ->
     for name in sources:
         if name != full and name not in depths:
             raise DDNNError(f"weights are given for {name!r}, which is no net here; {near(str(name), [full, *depths])}")
+        path_of(sources[name], f"the weights of {name}")
     return {name: str(source) for name, source in sources.items()}
 
 

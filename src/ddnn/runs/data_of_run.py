@@ -78,9 +78,10 @@ def data_of_run(
     directory = RunDirectory(run)
     trained = directory.read_config() if directory.config_file.is_file() else None
     if data is None and trained is None:
+        what = "an export" if is_export(run) else "a saved network"
         raise DDNNError(
-            f"{run} is {'an export' if is_export(run) else 'a saved network'}, not a run, so it does not say which images it was trained on, and which were "
-            "held out; give --data"
+            f"{run} is {what}, not a run, so it does not say which images it was trained on, and which were held out; "
+            "give --data"
         )
     if trained is not None and (data is None or (named_again == "own" and data == trained.data)):
         allowed = trained.max_corrupt if max_corrupt is None else max_corrupt
