@@ -1,7 +1,7 @@
 """Both distributions as users get them: built, checked, installed into environments of their own, and used there.
 
-Such an environment has links to packages that are installed here, and to those alone that the wheels ask for. So nothing
-is downloaded, and what a wheel forgets to ask for is missing.
+Such an environment has links to packages that are installed here, and to those alone that the wheels ask for. So
+nothing is downloaded, and what a wheel forgets to ask for is missing.
 """
 
 import json
@@ -9,7 +9,7 @@ import subprocess
 import sys
 import venv
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib.metadata import Distribution, distribution, distributions
 from pathlib import Path
 
@@ -78,34 +78,51 @@ def image(tmp_path: Path) -> Path:
     return path
 
 
-def needs(package: Distribution, extras: frozenset[str]) -> Iterator[tuple[str, frozenset[str]]]:
-    """What a package asks for on this machine: names, and their extras."""
-    for need in map(Requirement, package.requires or []):
-        if need.marker is None or any(need.marker.evaluate({"extra": extra}) for extra in ("", *extras)):
-            yield canonicalize_name(need.name), frozenset(need.extras)
-
-
 def environment(folder: Path, *wheels: Path) -> Path:
-    """The Python of a new environment with these wheels and what they ask for."""
+    """The Python of a new environment with these wheels and nothing else."""
     venv.create(folder, with_pip=False, symlinks=True)
     python = folder / "bin" / "python"
-    pip = (sys.executable, "-m", "pip", "--python", python)
-    output_of(*pip, "install", "--no-index", "--no-deps", "--no-compile", *wheels)
-    (site,) = folder.glob("lib/python*/site-packages")
-    own = list(distributions(path=[str(site)]))
-    names = {canonicalize_name(package.name) for package in own}
-    wanted, seen = [need for package in own for need in needs(package, frozenset())], set[object]()
-    while wanted:
-        need = name, extras = wanted.pop()
-        if name in names or need in seen:
+    output_of(*pip(python), "install", "--no-index", "--no-deps", "--no-compile", *wheels)
+    return python
+
+
+def pip(python: Path) -> tuple[object, ...]:
+    """The pip of this environment, which works on that one."""
+    return sys.executable, "-m", "pip", "--python", python
+
+
+def site(python: Path) -> Path:
+    (found,) = python.parents[1].glob("lib/python*/site-packages")
+    return found
+
+
+def asked_by(package: Distribution, extras: Iterable[str] = ()) -> Iterator[Requirement]:
+    """What a package asks for on this machine."""
+    for need in map(Requirement, package.requires or []):
+        if need.marker is None or any(need.marker.evaluate({"extra": extra}) for extra in ("", *extras)):
+            yield need
+
+
+def link(python: Path, *needs: Requirement) -> None:
+    """Put links to these packages, and to what they ask for, into an environment."""
+    there = {canonicalize_name(package.name) for package in distributions(path=[str(site(python))])}
+    left, seen = list(needs), set[str]()
+    while left:
+        need = left.pop()
+        if str(need) in seen or canonicalize_name(need.name) in there:
             continue
-        seen.add(need)
-        package = distribution(name)
-        wanted += needs(package, extras)
+        seen.add(str(need))
+        package = distribution(need.name)
+        left += asked_by(package, need.extras)
         for top in {file.parts[0] for file in package.files or []} - {"..", "__pycache__"}:
-            if not (site / top).exists():
-                (site / top).symlink_to(str(package.locate_file(top)))
-    output_of(*pip, "check")
+            if not (site(python) / top).exists():
+                (site(python) / top).symlink_to(str(package.locate_file(top)))
+
+
+def complete(python: Path) -> Path:
+    """An environment, with all that its wheels ask for."""
+    link(python, *[need for wheel in distributions(path=[str(site(python))]) for need in asked_by(wheel)])
+    output_of(*pip(python), "check")
     return python
 
 
@@ -124,8 +141,8 @@ def test_a_wheel_has_all_files_of_the_source_and_no_others(built: Path, name: st
 
 
 def test_the_runtime_alone_runs_an_export(built: Path, image: Path, tmp_path: Path) -> None:
-    python = environment(tmp_path / "device", *built.glob("ddnn_runtime-*.whl"))
-    listed = json.loads(output_of(sys.executable, "-m", "pip", "--python", python, "list", "--format", "json"))
+    python = complete(environment(tmp_path / "device", *built.glob("ddnn_runtime-*.whl")))
+    listed = json.loads(output_of(*pip(python), "list", "--format", "json"))
     assert {"torch", "ddnn"}.isdisjoint(package["name"] for package in listed)
     found = json.loads(output_of(python, "-I", "-c", ON_A_DEVICE, FILES / "export", image))
     runtime = Runtime(FILES / "export", threads=1)
@@ -136,9 +153,20 @@ def test_the_runtime_alone_runs_an_export(built: Path, image: Path, tmp_path: Pa
 
 
 def test_ddnn_brings_the_runtime(built: Path, image: Path, tmp_path: Path) -> None:
-    python = environment(tmp_path / "full", *built.glob("*.whl"))
+    python = complete(environment(tmp_path / "full", *built.glob("*.whl")))
     command = ("predict", FILES / "run", image, "--json")
     found = json.loads(output_of(python, "-I", "-c", IN_FULL, *command))["predictions"][0]
     runtime = Runtime(FILES / "export", threads=1)
     assert runtime.class_names is not None
     assert found["labels"][0] == runtime.class_names[runtime(runtime.read(image))[0].argmax()]
+
+
+def test_exports_are_profiled_without_torch(built: Path, tmp_path: Path) -> None:
+    """On a device that has no room for all that ddnn asks for; docs/profiling.md names what it takes."""
+    python = environment(tmp_path / "device", *built.glob("*.whl"))
+    (runtime,) = distributions(name="ddnn-runtime", path=[str(site(python))])
+    link(python, *asked_by(runtime), *map(Requirement, ("jsonargparse[signatures]", "pyyaml", "rich")))
+    output = tmp_path / "profile"
+    command = ("profile", FILES / "export", "--seconds", "0.01", "--threads", "1", "--output", output)
+    output_of(python, "-I", "-m", "ddnn", *command)
+    assert set(json.loads((output / "profile.json").read_text())["nets"]) == {"shallow", "densenet40_bc"}

@@ -1,4 +1,4 @@
-"""The versions that the tests run with are among those that the packages say they work with, and both have one version."""
+"""The versions that the tests run with are among those that the packages say they work with; both have one version."""
 
 import tomllib
 from pathlib import Path
