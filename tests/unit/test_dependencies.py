@@ -39,5 +39,8 @@ def test_ddnn_asks_for_the_runtime_of_its_own_version() -> None:
 def test_the_runtime_needs_little() -> None:
     """A device installs all of it; README.md says how much that is."""
     needed = {canonicalize_name(Requirement(text).name) for text in project(ROOT / "runtime")["dependencies"]}
-    assert needed == {"numpy", "onnxruntime", "pillow"}
+    assert needed <= {"msgspec", "numpy", "onnxruntime", "pillow"}
+
+
+def test_the_runtime_has_the_licence_too() -> None:
     assert (ROOT / "LICENSE").read_text() == (ROOT / "runtime" / "LICENSE").read_text()
