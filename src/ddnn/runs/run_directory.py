@@ -24,9 +24,10 @@ import torch
 import yaml
 from torch import Tensor
 
-from ddnn.config import DataConfig, EvaluateConfig, TrainConfig, from_fields, unknown_keys
+from ddnn.config import DataConfig, EvaluateConfig, TrainConfig, from_fields
 from ddnn.errors import DDNNError, ModelFileError
 from ddnn.formats.safe_yaml import UnusableYaml, read_yaml
+from ddnn.formats.schema import unknown_keys
 from ddnn.formats.sealed_json import parse_json
 from ddnn.network.storage import checkpoint_files, is_whole_checkpoint, write_text
 
