@@ -16,13 +16,12 @@ from operator import or_
 from os import PathLike, fspath
 from sys import float_info
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from msgspec import Meta, ValidationError, convert
 
 from ddnn.formats.untrusted import UnfitValueError, shown
 
-Value = TypeVar("Value")
 Part = tuple[str, Any, Any]
 """Where a part of a value is, what it is, and the type that it should be of."""
 
@@ -32,14 +31,14 @@ _NAMES = {int: ("an integer", "integers"), float: ("a number", "numbers"), str: 
 _LISTS, _MAPPINGS = (list, tuple, Sequence), (dict, Mapping)
 
 
-def typed(values: Any, kind: type[Value], where: str = "", *, closed: bool = True) -> Value:
+def typed(values: Any, kind: Any, where: str = "", *, closed: bool | tuple[type, ...] = True) -> Any:
     """A value of that type from what JSON holds, whoever wrote it.
 
     Args:
         values: lists, mappings, texts and numbers.
         kind: a dataclass, whose own checks are made too, or any other annotation.
         where: what the value is called.
-        closed: refuse keys that a dataclass has no field for, rather than ignore them.
+        closed: for which dataclasses keys without a field are refused, rather than ignored: all, none, or these.
 
     Raises:
         UnfitValueError: it does not fit; the message names the part to blame.
@@ -51,7 +50,7 @@ def typed(values: Any, kind: type[Value], where: str = "", *, closed: bool = Tru
     ...
     ddnn.formats.untrusted.UnfitValueError: depths.resnet8[1] must be 0 or more, not -1
     """
-    if closed and (unknown := unknown_keys(kind, values)):
+    if closed and (unknown := unknown_keys(kind, values, () if closed is True else closed)):
         raise UnfitValueError(f"{where or 'it'} has {shown(unknown[0])}, which this version of ddnn does not know")
     try:
         return convert(values, kind)
@@ -71,13 +70,13 @@ def misfit(value: Any, hint: Any, where: str) -> str | None:
     return None if _fits(value, hint) else _blame((where, value, hint))
 
 
-def unknown_keys(hint: Any, value: Any) -> list[str]:
-    """The keys in a value that the dataclasses of its type have no field for, such as `ekd.gamma`."""
+def unknown_keys(hint: Any, value: Any, of: tuple[type, ...] = ()) -> list[str]:
+    """The keys in a value that the dataclasses of its type, or only these, have no field for, such as `ekd.gamma`."""
     branch = _branch(hint, value)
-    own = is_dataclass(branch) and isinstance(value, Mapping)
+    own = is_dataclass(branch) and isinstance(value, Mapping) and branch in (of or (branch,))
     found = [str(key) for key in value if key not in hints_of(branch)] if own else []  # type: ignore[arg-type]
     for where, part, inner in _parts(("", value, branch)):
-        found += [f"{where}.{key}".lstrip(".") for key in unknown_keys(inner, part)]
+        found += [f"{where}.{key}".lstrip(".") for key in unknown_keys(inner, part, of)]
     return found
 
 
@@ -260,7 +259,8 @@ def _limit(limit: Meta, kind: Any) -> str:
     least = limit.gt if limit.ge is None else limit.ge
     most = limit.lt if limit.le is None else limit.le
     if most in (None, LARGEST):
-        return f"above {least}" if limit.ge is None else "0 or more" if least == 0 else f"at least {least}"
+        words = f"above {least}" if limit.ge is None else "0 or more" if least == 0 else f"at least {least}"
+        return words if most is None else f"{words} and finite"
     if kind is int and limit.ge is not None and limit.le is not None:
         return f"a whole number from {least} to {most}"
     return f"in {'(' if limit.ge is None else '['}{least}, {most}{')' if limit.le is None else ']'}"

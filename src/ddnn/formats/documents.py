@@ -1,0 +1,96 @@
+"""Documents on disk, read as what their types say: whoever wrote them, nothing else comes out than that, or one error.
+
+A document is a dataclass whose fields have limits (`ddnn.formats.schema`). What does not fit is refused with
+
+    FILE is damaged: WHERE must be ALLOWED, not VALUE; FIX
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+from msgspec import Meta
+
+from ddnn.errors import ModelFileError
+from ddnn.formats.schema import LARGEST, typed
+from ddnn.formats.sealed_json import parse_json, unsealed
+from ddnn.formats.untrusted import LONGEST_TEXT, MOST, shown
+
+Value = TypeVar("Value")
+
+MOST_BYTES = 1 << 26
+"""Of a document: far above what we write, and far below what fills a memory."""
+
+Natural = Annotated[int, Meta(ge=0, le=MOST)]
+Count = Annotated[int, Meta(ge=1, le=MOST)]
+Positive = Annotated[float, Meta(gt=0, le=LARGEST)]
+Fraction = Annotated[float, Meta(ge=0, le=1)]
+Finite = Annotated[float, Meta(ge=-float(MOST), le=float(MOST), description="a finite number")]
+Text = Annotated[str, Meta(max_length=LONGEST_TEXT)]
+Name = Annotated[
+    str,
+    Meta(
+        pattern=r"\A[A-Za-z0-9][A-Za-z0-9_-]*\Z",
+        max_length=LONGEST_TEXT,
+        description="a name of letters, digits, - and _",
+    ),
+]
+"""What a net may be called: no part of a path, no markup."""
+
+
+def read_document(
+    source: Path | bytes,
+    kind: type[Value],
+    *,
+    fix: str,
+    name: str = "",
+    sealed: bool = False,
+    header: dict[str, Any] | None = None,
+    closed: bool | tuple[type, ...] = True,
+) -> Value:
+    """A document from a file, or from its bytes.
+
+    Args:
+        source: the file, or what is in it.
+        kind: the type of the document.
+        fix: what to do about a damaged one.
+        name: what an error calls it; nothing means the path.
+        sealed: it may carry a checksum.
+        header: keys beside those of the type, the kind or the format, and the one value that each may have.
+        closed: for which dataclasses keys without a field are refused, rather than ignored: all, none, or these.
+
+    Raises:
+        ModelFileError: it is no JSON, or does not fit its type, or has another header.
+    """
+    name = name or str(source)
+    try:
+        values = read_json(source, sealed=sealed)
+        found = {key: values.pop(key, None) for key in header or {}}
+        if found == (header or {}):
+            return typed(values, kind, closed=closed)
+    except ValueError as error:
+        raise ModelFileError(f"{name} is damaged: {' '.join(str(error).split())}; {fix}") from None
+    key = next(key for key, value in found.items() if value != (header or {})[key])
+    wanted = (header or {})[key]
+    raise ModelFileError(
+        f"{name} is no document of `{wanted}`, but something else; give one that is"
+        if key == "kind"
+        else f"{name} has {key} {shown(found[key])}; this version of ddnn reads {wanted}"
+    )
+
+
+def read_json(source: Path | bytes, *, sealed: bool = False) -> dict[str, Any]:
+    """The JSON object in a file, or in its bytes.
+
+    Raises:
+        ValueError: it is something else, or too large, or its checksum differs.
+    """
+    if isinstance(source, Path):
+        with source.open("rb") as file:
+            source = file.read(MOST_BYTES + 1)
+    if len(source) > MOST_BYTES:
+        raise ValueError(f"it has more than the {MOST_BYTES:,} bytes that are allowed")
+    text = source.decode("utf-8")
+    values = unsealed(text) if sealed else parse_json(text)
+    if not isinstance(values, dict):
+        raise ValueError("it is no JSON object")
+    return values
