@@ -5,6 +5,8 @@ A document is a dataclass whose fields have limits (`ddnn.formats.schema`). What
     FILE is damaged: WHERE must be ALLOWED, not VALUE; FIX
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -13,7 +15,7 @@ from msgspec import Meta
 from ddnn.errors import ModelFileError
 from ddnn.formats.schema import LARGEST, typed
 from ddnn.formats.sealed_json import parse_json, unsealed
-from ddnn.formats.untrusted import LONGEST_TEXT, MOST, shown
+from ddnn.formats.untrusted import LONGEST_TEXT, MOST, UnfitValueError, shown
 
 Value = TypeVar("Value")
 
@@ -62,20 +64,34 @@ def read_document(
         ModelFileError: it is no JSON, or does not fit its type, or has another header.
     """
     name = name or str(source)
-    try:
+    with refusing_damage(name, fix):
         values = read_json(source, sealed=sealed)
-        found = {key: values.pop(key, None) for key in header or {}}
-        if found == (header or {}):
-            return typed(values, kind, closed=closed)
+        for key, wanted in (header or {}).items():
+            _check_header(name, key, values.pop(key, None), wanted)
+        return typed(values, kind, closed=closed)
+
+
+def _check_header(name: str, key: str, found: Any, wanted: Any) -> None:
+    if found == wanted:
+        return
+    if key == "kind":
+        raise ModelFileError(f"{name} is no document of `{wanted}`, but something else; give one that is")
+    raise ModelFileError(f"{name} has {key} {shown(found)}; this version of ddnn reads {wanted}")
+
+
+@contextmanager
+def refusing_damage(name: str, fix: str) -> Iterator[None]:
+    """What turns out not to fit within this is the fault of the document of that name.
+
+    Raises:
+        ModelFileError: in place of other `ValueError`s.
+    """
+    try:
+        yield
     except ValueError as error:
+        if isinstance(error, ModelFileError) and not isinstance(error, UnfitValueError):
+            raise
         raise ModelFileError(f"{name} is damaged: {' '.join(str(error).split())}; {fix}") from None
-    key = next(key for key, value in found.items() if value != (header or {})[key])
-    wanted = (header or {})[key]
-    raise ModelFileError(
-        f"{name} is no document of `{wanted}`, but something else; give one that is"
-        if key == "kind"
-        else f"{name} has {key} {shown(found[key])}; this version of ddnn reads {wanted}"
-    )
 
 
 def read_json(source: Path | bytes, *, sealed: bool = False) -> dict[str, Any]:
