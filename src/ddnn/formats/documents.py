@@ -76,6 +76,8 @@ def _check_header(name: str, key: str, found: Any, wanted: Any) -> None:
         return
     if key == "kind":
         raise ModelFileError(f"{name} is no document of `{wanted}`, but something else; give one that is")
+    if found is None:
+        raise UnfitValueError(f"it lacks {key}")
     raise ModelFileError(f"{name} has {key} {shown(found)}; this version of ddnn reads {wanted}")
 
 
