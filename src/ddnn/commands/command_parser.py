@@ -9,8 +9,8 @@ from jsonargparse import ActionConfigFile, ArgumentParser  # pyright: ignore[rep
 
 from ddnn.errors import DDNNError, near
 from ddnn.formats.safe_yaml import UnusableYaml, read_yaml
-from ddnn.formats.schema import described, plain
 from ddnn.recipes import recipe_file
+from ddnn_runtime.schema import described, plain
 
 
 class UsageError(DDNNError):

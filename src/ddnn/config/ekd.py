@@ -26,11 +26,11 @@ class EKDConfig:
         ramp_epochs: alpha and beta grow from 0 to their values over so many epochs.
         teacher: whose posterior teaches: full is the full net, mean the mean of all nets' logits, next the next deeper
             net of the step, average the running average of the full net's weights, from which the full net learns too.
-        teach_full: false has the full net learn from the labels alone where the average teaches; it does so with
-            every other teacher.
-        decay: of that average: the share of it that a step keeps.
-        memory: of that average, in epochs, in place of decay: 0.13 with 390 steps an epoch is a decay of 0.98. The
-            decay is at least 0.8.
+        teach_full: with the teacher average, the full net learns from it, too. false: it learns from the labels alone,
+            as with every other teacher.
+        decay: of the teacher average: the share of the average that a step keeps.
+        memory: of the teacher average, in epochs, in place of decay: 0.13 with 390 steps an epoch is a decay of 0.98.
+            The decay is at least 0.8.
         divergence: kl; or alpha, for each image the larger of that and one that punishes what the teacher rules out
             (AlphaNet, arXiv 2102.07954).
         clip_ratio: of the divergence alpha: the largest ratio of posteriors that counts.

@@ -5,7 +5,7 @@ from dataclasses import fields, is_dataclass
 from typing import Any, TypeVar
 
 from ddnn.errors import DDNNError
-from ddnn.formats.schema import hints_of, misfit
+from ddnn_runtime.schema import hints_of, misfit
 
 Config = TypeVar("Config")
 

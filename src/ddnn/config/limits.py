@@ -1,6 +1,6 @@
 """Numbers with the limits that several configurations share: types, so that a field's annotation says what it takes.
 
-`ddnn.config.fields.check_types` compares; `ddnn.formats.schema` says what a value must be, from the limits or from the
+`ddnn.config.fields.check_types` compares; `ddnn_runtime.schema` says what a value must be, from the limits or from the
 description. NaN is within no limits.
 """
 
@@ -8,8 +8,8 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from ddnn.formats.geometry import LARGEST_SIDE
-from ddnn.formats.schema import LARGEST
+from ddnn_runtime.geometry import LARGEST_SIDE
+from ddnn_runtime.schema import LARGEST
 
 Count = Annotated[int, Meta(ge=1)]
 Natural = Annotated[int, Meta(ge=0)]

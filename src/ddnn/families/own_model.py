@@ -12,7 +12,7 @@ from ddnn.errors import DDNNError
 from ddnn.families.family import Depth, Family, Step
 from ddnn.families.tracing import NotSteps, trace_steps
 from ddnn.families.trial import Trial, try_model
-from ddnn.formats.documents import Text
+from ddnn_runtime.documents import Text
 
 
 @dataclass(frozen=True)

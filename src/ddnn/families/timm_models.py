@@ -34,7 +34,7 @@ from ddnn.errors import DDNNError
 from ddnn.families.family import Depth, nests
 from ddnn.families.own_model import OwnModel
 from ddnn.families.timm_layout import ImageLayout, find_stages, image_size
-from ddnn.formats.documents import Text
+from ddnn_runtime.documents import Text
 
 PREFIX = "timm/"
 """What the name of a timm model begins with where other models could be meant."""

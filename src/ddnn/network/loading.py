@@ -11,12 +11,12 @@ from ddnn.errors import DDNNError, ModelFileError, near
 from ddnn.families import REGISTRY, Depth, Family
 from ddnn.families.own_model import OwnModel, OwnModelOptions
 from ddnn.families.timm_models import TimmModel, TimmOptions
-from ddnn.formats.schema import typed
-from ddnn.formats.untrusted import UnfitValueError, shown
 from ddnn.network import storage
 from ddnn.network.building import tie_subnets, with_private_norms
 from ddnn.network.depth_dynamic import DepthDynamicNetwork
 from ddnn.network.stored_config import StoredConfig, check_shapes
+from ddnn_runtime.schema import typed
+from ddnn_runtime.untrusted import UnfitValueError, shown
 
 _FLOATS = {torch.float16, torch.bfloat16, torch.float32, torch.float64}  # may be stored for each other
 

@@ -23,9 +23,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ddnn.errors import ModelFileError
-from ddnn.formats.documents import read_document, refusing_damage
-from ddnn.formats.schema import typed
-from ddnn.formats.sealed_json import sealed
+from ddnn_runtime.documents import read_document, refusing_damage
+from ddnn_runtime.schema import typed
+from ddnn_runtime.sealed_json import sealed
 
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"

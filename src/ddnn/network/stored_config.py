@@ -12,10 +12,10 @@ from msgspec import Meta
 from torch import Tensor
 
 from ddnn.errors import ModelFileError
-from ddnn.formats.data_spec import DataSpec
-from ddnn.formats.documents import Count, Name, Natural, Text
-from ddnn.formats.schema import typed
-from ddnn.formats.untrusted import UnfitValueError
+from ddnn_runtime.data_spec import DataSpec
+from ddnn_runtime.documents import Count, Name, Natural, Text
+from ddnn_runtime.schema import typed
+from ddnn_runtime.untrusted import UnfitValueError
 
 MOST_NETS = 1000
 _NETS = f"the depths of 1 to {MOST_NETS} nets"

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ddnn.errors import DDNNError
-from ddnn.formats.documents import Fraction, Natural, Positive
+from ddnn_runtime.documents import Fraction, Natural, Positive
 
 KIND, FORMAT = "ddnn profile", 1
 PROFILE = "profile.json"

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from ddnn.errors import ModelFileError
-from ddnn.formats.documents import read_document
 from ddnn.profiles.profile import FORMAT, KIND, PROFILE, Profile
+from ddnn_runtime.documents import read_document
 
 
 def read_profile(path: Path) -> Profile:

@@ -26,10 +26,10 @@ from torch import Tensor
 
 from ddnn.config import DataConfig, EvaluateConfig, TrainConfig, from_fields
 from ddnn.errors import DDNNError, ModelFileError
-from ddnn.formats.documents import Fraction, read_document
 from ddnn.formats.safe_yaml import UnusableYaml, read_yaml
-from ddnn.formats.schema import unknown_keys
 from ddnn.network.storage import checkpoint_files, is_whole_checkpoint, write_text
+from ddnn_runtime.documents import Fraction, read_document
+from ddnn_runtime.schema import unknown_keys
 
 LAST_KEY = "precision"
 """Ends a configuration file, and is at or near the end of those of older versions: without it, one was cut short."""

@@ -15,7 +15,7 @@ from ddnn.config import (
     from_fields,
 )
 from ddnn.errors import DDNNError
-from ddnn.formats.schema import unknown_keys
+from ddnn_runtime.schema import unknown_keys
 
 
 @pytest.mark.parametrize(

@@ -19,10 +19,10 @@ import pyarrow.parquet as pq
 from msgspec import Meta
 
 from ddnn.errors import DataError
-from ddnn.formats.documents import Natural
-from ddnn.formats.schema import typed
-from ddnn.formats.sealed_json import sealed, unsealed
 from ddnn.network.storage import write_bytes
+from ddnn_runtime.documents import Natural
+from ddnn_runtime.schema import typed
+from ddnn_runtime.sealed_json import sealed, unsealed
 
 FILE = "index.parquet"
 Split = Literal["train", "validation", "test"]

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from ddnn.errors import ModelFileError
-from ddnn.formats import documents
-from ddnn.formats.documents import Natural, read_document
-from ddnn.formats.sealed_json import sealed
+from ddnn_runtime import documents
+from ddnn_runtime.documents import Natural, read_document
+from ddnn_runtime.sealed_json import sealed
 
 
 @dataclass(frozen=True)

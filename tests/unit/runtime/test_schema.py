@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from msgspec import Meta
 
 from ddnn.errors import DDNNError
-from ddnn.formats.documents import Count, Finite, Fraction, Name, Natural, Positive, Text
-from ddnn.formats.schema import LARGEST, described, misfit, plain, typed, unknown_keys
-from ddnn.formats.untrusted import UnfitValueError
+from ddnn_runtime.documents import Count, Finite, Fraction, Name, Natural, Positive, Text
+from ddnn_runtime.schema import LARGEST, described, misfit, plain, typed, unknown_keys
+from ddnn_runtime.untrusted import UnfitValueError
 from tests.faults.contents import HOSTILE
 
 Shares = list[Annotated[float, Meta(ge=0, le=1)]]

@@ -20,7 +20,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 from msgspec import Meta, ValidationError, convert
 
-from ddnn.formats.untrusted import UnfitValueError, shown
+from ddnn_runtime.untrusted import UnfitValueError, shown
 
 Part = tuple[str, Any, Any]
 """Where a part of a value is, what it is, and the type that it should be of."""
@@ -48,7 +48,7 @@ def typed(values: Any, kind: Any, where: str = "", *, closed: bool | tuple[type,
     >>> typed({"resnet8": [1, -1]}, dict[str, list[Annotated[int, Meta(ge=0)]]], "depths")
     Traceback (most recent call last):
     ...
-    ddnn.formats.untrusted.UnfitValueError: depths.resnet8[1] must be 0 or more, not -1
+    ddnn_runtime.untrusted.UnfitValueError: depths.resnet8[1] must be 0 or more, not -1
     """
     if closed and (unknown := unknown_keys(kind, values, () if closed is True else closed)):
         raise UnfitValueError(f"{where or 'it'} has {shown(unknown[0])}, which this version of ddnn does not know")

@@ -1,6 +1,6 @@
 """Documents on disk, read as what their types say: whoever wrote them, nothing else comes out than that, or one error.
 
-A document is a dataclass whose fields have limits (`ddnn.formats.schema`). What does not fit is refused with
+A document is a dataclass whose fields have limits (`ddnn_runtime.schema`). What does not fit is refused with
 
     FILE is damaged: WHERE must be ALLOWED, not VALUE; FIX
 """
@@ -12,10 +12,10 @@ from typing import Annotated, Any, TypeVar
 
 from msgspec import Meta
 
-from ddnn.errors import ModelFileError
-from ddnn.formats.schema import LARGEST, typed
-from ddnn.formats.sealed_json import parse_json, unsealed
-from ddnn.formats.untrusted import LONGEST_TEXT, MOST, UnfitValueError, shown
+from ddnn_runtime.errors import ModelFileError
+from ddnn_runtime.schema import LARGEST, typed
+from ddnn_runtime.sealed_json import parse_json, unsealed
+from ddnn_runtime.untrusted import LONGEST_TEXT, MOST, UnfitValueError, shown
 
 Value = TypeVar("Value")
 
