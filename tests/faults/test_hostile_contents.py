@@ -142,9 +142,9 @@ LIES: dict[str, tuple[dict[str, Any], str]] = {
 }
 DATA: dict[str, tuple[dict[str, Any], str]] = {
     "class names": ({"class_names": ["a", "b"]}, "2 class names and 1 channels, and the network 4 classes"),
-    "a huge image": ({"size": [10**6, 10**6]}, "size must be a whole number from 1 to 4096"),
-    "no deviation": ({"std": [0]}, "std must be a finite number"),
-    "a mean that is no number": ({"mean": [float("nan")]}, "mean must be a finite number, not nan"),
+    "a huge image": ({"size": [10**6, 10**6]}, "size[0] must be a whole number from 1 to 4096"),
+    "no deviation": ({"std": [0]}, "std[0] must be a finite number"),
+    "a mean that is no number": ({"mean": [float("nan")]}, "mean[0] must be a finite number, not nan"),
     "means for others": ({"mean": [0.5, 0.5]}, "1 channels need as many means and standard deviations, not 2 and 1"),
 }
 
@@ -224,10 +224,13 @@ ROUTES: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
         lambda values: values.update(nets=dict(reversed(values["nets"].items()))),
         "the full net is not the last of its nets",
     ),
-    "a huge image": (lambda values: values.update(input_shape=[1, 10**9, 10**9]), "input_shape must be a whole number"),
+    "a huge image": (
+        lambda values: values.update(input_shape=[1, 10**9, 10**9]),
+        r"input_shape\[1\] must be a whole number from 1 to 4096",
+    ),
     "an accuracy": (
         lambda values: values["nets"]["resnet8"].update(accuracy=float("nan")),
-        "accuracy must be a finite",
+        r"nets\.resnet8\.accuracy must be in \[0, 1\], not nan",
     ),
 }
 

@@ -13,6 +13,7 @@ from typing import Annotated, Any, TypeVar
 from msgspec import Meta
 
 from ddnn_runtime.errors import ModelFileError
+from ddnn_runtime.geometry import LARGEST_SIDE
 from ddnn_runtime.schema import LARGEST, typed
 from ddnn_runtime.sealed_json import parse_json, unsealed
 from ddnn_runtime.untrusted import LONGEST_TEXT, MOST, UnfitValueError, shown
@@ -28,6 +29,8 @@ Positive = Annotated[float, Meta(gt=0, le=LARGEST)]
 Fraction = Annotated[float, Meta(ge=0, le=1)]
 Finite = Annotated[float, Meta(ge=-float(MOST), le=float(MOST), description="a finite number")]
 Text = Annotated[str, Meta(max_length=LONGEST_TEXT)]
+Side = Annotated[int, Meta(ge=1, le=LARGEST_SIDE)]
+"""Of an image, in pixels."""
 Name = Annotated[
     str,
     Meta(
@@ -61,11 +64,14 @@ def read_document(
         closed: for which dataclasses keys without a field are refused, rather than ignored: all, none, or these.
 
     Raises:
-        ModelFileError: it is no JSON, or does not fit its type, or has another header.
+        ModelFileError: it cannot be read, is no JSON, or does not fit its type, or has another header.
     """
     name = name or str(source)
     with refusing_damage(name, fix):
-        values = read_json(source, sealed=sealed)
+        try:
+            values = read_json(source, sealed=sealed)
+        except OSError as error:
+            raise ModelFileError(f"{name} cannot be read: {error.strerror}") from None
         for key, wanted in (header or {}).items():
             _check_header(name, key, values.pop(key, None), wanted)
         return typed(values, kind, closed=closed)
