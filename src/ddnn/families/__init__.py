@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from ddnn.errors import DDNNError, near
 from ddnn.families import cifar_resnet, cifar_wide_resnet, convnext, densenet, resnet, swin, vgg, vit
 from ddnn.families.family import Depth, Family, Step, nests
-from ddnn.formats.arguments import depth_of, shortened
+from ddnn.formats.arguments import depth_of
+from ddnn_runtime.untrusted import shown
 
 _MODULES = (resnet, vgg, densenet, convnext, swin, vit, cifar_resnet, cifar_wide_resnet)
 
@@ -56,7 +57,7 @@ def resolve_depths(family: Family, full: Depth, subnets: Mapping[str, Depth | No
 
 def _resolve(family: Family, full: Depth, name: str, depth: Depth | None) -> Depth:
     if not isinstance(name, str):
-        raise DDNNError(f"a sub-net must have a text as its name, not {shortened(name)}")
+        raise DDNNError(f"a sub-net must have a text as its name, not {shown(name)}")
     inner = [member for member, size in family.members.items() if nests(size, full) and size != full]
     allowed = f"allowed here: {', '.join(inner) or 'no named member'}, or a depth per stage of at most {full}"
     if depth is None:

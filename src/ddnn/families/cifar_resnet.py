@@ -15,7 +15,7 @@ from torchvision.models.resnet import BasicBlock
 from ddnn.errors import DDNNError
 from ddnn.families.family import Depth, Family, Step, flatten
 from ddnn.families.resnet import block_steps, last_norms
-from ddnn.formats.arguments import shortened
+from ddnn_runtime.untrusted import shown
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class CifarResNetOptions:
         if self.shortcut not in ("A", "B"):
             raise DDNNError(f"shortcut must be A or B, not {self.shortcut!r}")
         if not isinstance(self.width, int) or not 1 <= self.width <= 1000:
-            raise DDNNError(f"width must be a whole number from 1 to 1000, not {shortened(self.width)}")
+            raise DDNNError(f"width must be a whole number from 1 to 1000, not {shown(self.width)}")
 
 
 class PadShortcut(nn.Module):

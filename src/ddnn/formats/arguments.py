@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ddnn.errors import DDNNError
+from ddnn_runtime.untrusted import shown
 
 _LONGEST_NAME, _LONGEST_PATH = 255, 4000  # bytes that file systems and operating systems take
 
@@ -25,17 +26,17 @@ def path_of(given: Any, what: str = "path") -> Path:
     >>> path_of(3, "run")
     Traceback (most recent call last):
     ...
-    ddnn.errors.DDNNError: run must be a path or a name in text, not 3
+    ddnn_runtime.errors.DDNNError: run must be a path or a name in text, not 3
     """
     text = os.fspath(given) if isinstance(given, str | os.PathLike) else ""
     if not isinstance(text, str) or not text or "\0" in text:
-        raise DDNNError(f"{what} must be a path or a name in text, not {shortened(given)}")
+        raise DDNNError(f"{what} must be a path or a name in text, not {shown(given)}")
     try:
         names = [os.fsencode(part) for part in Path(text).parts]
     except UnicodeEncodeError:
-        raise DDNNError(f"{what} has characters that no path can have: {shortened(given)}") from None
+        raise DDNNError(f"{what} has characters that no path can have: {shown(given)}") from None
     if sum(map(len, names)) > _LONGEST_PATH or any(len(name) > _LONGEST_NAME for name in names):
-        raise DDNNError(f"{what} is too long for a path: {shortened(given)}")
+        raise DDNNError(f"{what} is too long for a path: {shown(given)}")
     return Path(text)
 
 
@@ -46,7 +47,7 @@ def name_of(given: Any, what: str) -> str:
         DDNNError: if it is none.
     """
     if not isinstance(given, str):
-        raise DDNNError(f"{what} must be a name, such as 'resnet18', not {shortened(given)}")
+        raise DDNNError(f"{what} must be a name, such as 'resnet18', not {shown(given)}")
     return given
 
 
@@ -61,14 +62,14 @@ def names_of(given: Any, what: str) -> list[str]:
     >>> names_of("resnet8", "names")
     Traceback (most recent call last):
     ...
-    ddnn.errors.DDNNError: names must be a list of names; write ['resnet8']
+    ddnn_runtime.errors.DDNNError: names must be a list of names; write ['resnet8']
     """
     if isinstance(given, str):
         raise DDNNError(f"{what} must be a list of names; write [{given[:60]!r}]")
     # A tensor without axes only looks as if it could be gone through.
     found: list[Any] = list(given) if isinstance(given, Iterable) and getattr(given, "ndim", 1) else [None]
     if not all(isinstance(name, str) for name in found):
-        raise DDNNError(f"{what} must be a list of names, such as ['resnet8', 'resnet14'], not {shortened(given)}")
+        raise DDNNError(f"{what} must be a list of names, such as ['resnet8', 'resnet14'], not {shown(given)}")
     return found
 
 
@@ -82,9 +83,7 @@ def depth_of(given: Any, name: str) -> tuple[int, ...]:
     (2, 2)
     """
     if not isinstance(given, Sequence) or isinstance(given, str) or any(type(blocks) is not int for blocks in given):
-        raise DDNNError(
-            f"the depth of {name} must be whole numbers, one a stage, such as (2, 2), not {shortened(given)}"
-        )
+        raise DDNNError(f"the depth of {name} must be whole numbers, one a stage, such as (2, 2), not {shown(given)}")
     return tuple(given)
 
 
@@ -95,7 +94,7 @@ def flag_of(given: Any, what: str) -> bool:
         DDNNError: if it is something else.
     """
     if not isinstance(given, bool):
-        raise DDNNError(f"{what} must be True or False, not {shortened(given)}")
+        raise DDNNError(f"{what} must be True or False, not {shown(given)}")
     return given
 
 
@@ -106,15 +105,5 @@ def mapping_of(given: Any, what: str, example: str) -> Mapping[Any, Any]:
         DDNNError: if it is something else.
     """
     if not isinstance(given, Mapping):
-        raise DDNNError(f"{what} must be a mapping, such as {example}, not {shortened(given)}")
+        raise DDNNError(f"{what} must be a mapping, such as {example}, not {shown(given)}")
     return given
-
-
-def shortened(given: Any) -> str:
-    """What was given, in a line that can be read.
-
-    >>> shortened([1] * 1000)
-    'a list'
-    """
-    written = repr(given)
-    return written if len(written) <= 80 and "\n" not in written else f"a {type(given).__name__}"

@@ -13,9 +13,10 @@ from ddnn.families import Depth, Step, family_of, resolve_depths
 from ddnn.families.modes import in_mode
 from ddnn.families.own_model import OwnModel
 from ddnn.families.timm_models import PREFIX, TimmModel
-from ddnn.formats.arguments import depth_of, flag_of, mapping_of, name_of, names_of, path_of, shortened
+from ddnn.formats.arguments import depth_of, flag_of, mapping_of, name_of, names_of, path_of
 from ddnn.network.depth_dynamic import DepthDynamicNetwork, check_name
 from ddnn.network.weights import load_private, load_weights, read_weights
+from ddnn_runtime.untrusted import shown
 
 MOST_CHANNELS = 10_000_000
 """Far more classes or channels than anybody has."""
@@ -65,7 +66,7 @@ def build(
     name_of(full, "full")
     for what, count in (("num_classes", num_classes), ("in_channels", in_channels)):
         if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= MOST_CHANNELS:
-            raise DDNNError(f"{what} must be a whole number from 1 to {MOST_CHANNELS}, not {shortened(count)}")
+            raise DDNNError(f"{what} must be a whole number from 1 to {MOST_CHANNELS}, not {shown(count)}")
     wanted = _with_depths(subnets)
     if flag_of(zero_init, "zero_init") and weights is not None:
         raise DDNNError("zero_init and weights exclude each other: it would replace what is loaded; leave one out")
@@ -129,9 +130,9 @@ def from_model(
         torch.Size([1, 5])
     """
     if not isinstance(model, nn.Module):
-        raise DDNNError(f"model must be an nn.Module, not {shortened(model)}")
+        raise DDNNError(f"model must be an nn.Module, not {shown(model)}")
     if not isinstance(example, Tensor | None):
-        raise DDNNError(f"example must be a batch of images, a tensor, not {shortened(example)}")
+        raise DDNNError(f"example must be a batch of images, a tensor, not {shown(example)}")
     check_name(name)
     stages = tuple(names_of(stages, "stages"))
     family = OwnModel(model, stages, name)
@@ -207,7 +208,7 @@ def with_private_norms(wanted: bool | Iterable[str], subnets: Collection[str]) -
     if isinstance(wanted, str) or not isinstance(wanted, Iterable) or not getattr(wanted, "ndim", 1):
         example = [wanted] if isinstance(wanted, str) else [*subnets][:1]
         raise DDNNError(
-            f"private_norms must be True, False or a list of sub-nets such as {example}, not {shortened(wanted)}"
+            f"private_norms must be True, False or a list of sub-nets such as {example}, not {shown(wanted)}"
         )
     names = list(wanted)
     for name in names:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from ddnn.errors import DDNNError, near
 from ddnn.families import Depth, Family, Step, resolve_depths
-from ddnn.formats.arguments import flag_of, names_of, path_of, shortened
+from ddnn.formats.arguments import flag_of, names_of, path_of
 from ddnn.network import storage
 from ddnn.network.cascade import CascadeOutput, run_cascade
 from ddnn.network.inputs import refuse_images
@@ -28,7 +28,7 @@ from ddnn.network.segments import Segment, whole_nets
 from ddnn.network.sharing import corresponding_paths, detach_parts, share_modules, tie
 from ddnn_runtime.cascade_spec import check_boost, participants
 from ddnn_runtime.data_spec import DataSpec
-from ddnn_runtime.untrusted import LONGEST_TEXT
+from ddnn_runtime.untrusted import LONGEST_TEXT, shown
 
 
 class DepthDynamicNetwork(nn.Module):
@@ -103,7 +103,7 @@ class DepthDynamicNetwork(nn.Module):
             DDNNError: if there is no net of that name.
         """
         if name not in self:
-            raise DDNNError(f"this network has no sub-net {shortened(name)}; {near(str(name)[:60], self.names)}")
+            raise DDNNError(f"this network has no sub-net {shown(name)}; {near(str(name)[:60], self.names)}")
         return self.nets[_key(name)]
 
     def __contains__(self, name: object) -> bool:
@@ -353,7 +353,7 @@ class DepthDynamicNetwork(nn.Module):
 def check_name(name: str) -> None:
     """Raise a DDNNError if a net cannot be called so."""
     if not isinstance(name, str) or len(name) > LONGEST_TEXT or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
-        raise DDNNError(f"{shortened(name)} cannot name a net: use letters, digits, - and _, such as 'tiny'")
+        raise DDNNError(f"{shown(name)} cannot name a net: use letters, digits, - and _, such as 'tiny'")
 
 
 def _key(name: str) -> str:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ddnn.errors import DDNNError
-from ddnn.formats.arguments import shortened
+from ddnn_runtime.untrusted import shown
 
 
 def refuse_images(images: Any, error: Exception, network: nn.Module, channels: int, usual: tuple[int, int]) -> None:
@@ -38,7 +38,7 @@ def refuse_images(images: Any, error: Exception, network: nn.Module, channels: i
 def _misfit(images: Any, weight: Tensor, channels: int) -> str:
     """What is wrong with the images; empty if it is nothing but their size."""
     if not isinstance(images, Tensor):
-        return f"not {shortened(images)}"
+        return f"not {shown(images)}"
     if images.layout != torch.strided or images.ndim != 4 or images.shape[1] != channels:
         return f"not of shape {tuple(images.shape)}"
     if images.device != weight.device:

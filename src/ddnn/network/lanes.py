@@ -19,10 +19,10 @@ from torch import Tensor, nn
 
 from ddnn.errors import DDNNError
 from ddnn.families.family import Step
-from ddnn.formats.arguments import shortened
 from ddnn.network.fork_gradients import scaled
 from ddnn.network.joint_call import can_pay, joint_call
 from ddnn.network.recomputing import recomputed
+from ddnn_runtime.untrusted import shown
 
 ForkGradients = Literal["sum", "mean"]
 """What flows into what nets have in common: the sum of their gradients, or the mean, see
@@ -32,7 +32,7 @@ ForkGradients = Literal["sum", "mean"]
 def check_fork_gradients(given: str) -> None:
     """Raise a DDNNError if it is no `ForkGradients`."""
     if given not in get_args(ForkGradients):
-        raise DDNNError(f"fork_gradients must be sum or mean, not {shortened(given)}")
+        raise DDNNError(f"fork_gradients must be sum or mean, not {shown(given)}")
 
 
 class Output(NamedTuple):

@@ -14,7 +14,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from ddnn.errors import DataError, DDNNError
 from ddnn.families.modes import in_mode
-from ddnn.formats.arguments import shortened
+from ddnn_runtime.untrusted import shown
 
 
 @torch.no_grad()
@@ -67,7 +67,7 @@ def _run(model: nn.Module, batches: Iterable[Any]) -> int:
 
 def _iterated(batches: Any) -> Iterable[Any]:
     if not isinstance(batches, Iterable) or not getattr(batches, "ndim", 1):
-        raise DataError(f"calibrate_with must be an iterable of image batches, not {shortened(batches)}")
+        raise DataError(f"calibrate_with must be an iterable of image batches, not {shown(batches)}")
     return batches
 
 

@@ -9,9 +9,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from ddnn.errors import DDNNError
-from ddnn.formats.arguments import shortened
 from ddnn.network.lanes import Output
 from ddnn.objectives.distillation import posterior_divergence
+from ddnn_runtime.untrusted import shown
 
 Draw = Literal["full_and_others", "sandwich", "extremes", "one"]
 """Which nets a step trains; `ddnn.training.draw` says what each means."""
@@ -113,14 +113,14 @@ def ramp(epochs: float | Tensor, length: float) -> float | Tensor:
 def check_smoothing(label_smoothing: float) -> None:
     """Raise a DDNNError unless that share of a label can be spread over all classes."""
     if not isinstance(label_smoothing, int | float) or not 0 <= label_smoothing <= 1:
-        raise DDNNError(f"label_smoothing must be a share in [0, 1], not {shortened(label_smoothing)}")
+        raise DDNNError(f"label_smoothing must be a share in [0, 1], not {shown(label_smoothing)}")
 
 
 def check_labels(outputs: Mapping[str, Output], labels: Tensor) -> None:
     """Raise a DDNNError unless each image has a class number, or the shares of all classes. Whether a number is that of
     a class is not looked at: on a GPU a step would have to wait for it."""
     if not isinstance(labels, Tensor):
-        raise DDNNError(f"labels must be a tensor of class numbers, not {shortened(labels)}")
+        raise DDNNError(f"labels must be a tensor of class numbers, not {shown(labels)}")
     for name, output in outputs.items():
         if labels.shape not in (output.logits.shape[:1], output.logits.shape):
             raise DDNNError(

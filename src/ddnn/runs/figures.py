@@ -5,6 +5,7 @@ People edit both, so what cannot be read is refused with a message that names th
 
 import csv
 from collections.abc import Mapping
+from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,21 @@ from typing import Any
 from ddnn.errors import ModelFileError
 from ddnn.network.storage import write_text
 from ddnn.reporting.tables import to_json
-from ddnn_runtime.sealed_json import parse_json
+from ddnn_runtime.documents import Fraction, read_document
+
+
+@dataclass(frozen=True)
+class _NetResult:
+    """What is read of a net's scores."""
+
+    accuracy: Fraction
+
+
+@dataclass(frozen=True)
+class _Results:
+    """What is read of results.json."""
+
+    nets: dict[str, _NetResult]
 
 
 def append_row(path: Path, row: Mapping[str, Any]) -> None:
@@ -58,11 +73,5 @@ def read_accuracies(path: Path) -> dict[str, float]:
     """
     if not path.is_file():
         return {}
-    try:
-        nets = parse_json(path.read_text(encoding="utf-8"))["nets"]
-        accuracies = {name: float(net["accuracy"]) for name, net in nets.items()}
-        if not all(0 <= accuracy <= 1 for accuracy in accuracies.values()):
-            raise ValueError("an accuracy is not in [0, 1]")
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ModelFileError(f"{path} is damaged ({error!r}); score the nets again, or move it away") from None
-    return accuracies
+    found = read_document(path, _Results, fix="score the nets again, or move it away", closed=False)
+    return {name: net.accuracy for name, net in found.nets.items()}

@@ -22,11 +22,12 @@ import torch
 import yaml
 from torch import Tensor
 
-from ddnn.config import TrainConfig, from_fields, unknown_keys
+from ddnn.config import TrainConfig, from_fields
 from ddnn.errors import DDNNError, ModelFileError
 from ddnn.formats.safe_yaml import UnusableYaml, read_yaml
 from ddnn.network.storage import checkpoint_files, is_whole_checkpoint
 from ddnn.runs import figures
+from ddnn_runtime.schema import unknown_keys
 
 LAST_KEY = "precision"
 """Ends a configuration file, and is at or near the end of those of older versions: without it, one was cut short."""

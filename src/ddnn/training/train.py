@@ -36,7 +36,6 @@ from ddnn.distributed.processes import (
 )
 from ddnn.distributed.synchronised_norms import synchronised
 from ddnn.errors import DDNNError
-from ddnn.formats.arguments import shortened
 from ddnn.network import DepthDynamicNetwork
 from ddnn.network.full_dropout import dropout_before_classifier
 from ddnn.network.loading import fill
@@ -51,6 +50,7 @@ from ddnn.training.progress import epoch_observers, progress_bars, quiet_lightni
 from ddnn.training.run import Run, scored
 from ddnn.training.setup import Setup, prepare
 from ddnn.training.unprofiled import Unprofiled
+from ddnn_runtime.untrusted import shown
 
 
 def train(
@@ -110,7 +110,7 @@ def _check_arguments(config: TrainConfig, network: DepthDynamicNetwork | None, d
         ("data", data, Data | None, "data set that ddnn.data.open_data opened"),
     ):
         if not isinstance(given, kind):
-            raise DDNNError(f"{what} must be a {where}, not {shortened(given)}")
+            raise DDNNError(f"{what} must be a {where}, not {shown(given)}")
 
 
 def _run(setup: Setup, progress: bool, termination: Termination) -> Run:
