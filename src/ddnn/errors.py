@@ -30,6 +30,16 @@ class ModelFileError(DDNNError):
     """A saved network, a run or a state dict is damaged or belongs to something else."""
 
 
+def first_line(error: BaseException) -> str:
+    """What an error of somebody else's code says, as a part of our own message: its first line, else its type.
+
+    >>> first_line(RuntimeError("\\n  too small\\n\\nat line 3")), first_line(KeyError())
+    ('too small', 'KeyError')
+    """
+    lines = (line.strip() for line in str(error).splitlines())
+    return next(filter(None, lines), type(error).__name__)
+
+
 def near(word: str, allowed: Iterable[str]) -> str:
     """The end of a message about an unknown word: its near matches, then what is allowed, as far as a line holds it.
 

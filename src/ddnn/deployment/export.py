@@ -19,6 +19,7 @@ from ddnn.deployment.graphs import OPSET, NotExportable, describe, require_onnx,
 from ddnn.deployment.joint_graph import GraphPiece, JointGraph
 from ddnn.deployment.manifest import INPUT, MANIFEST, OUTPUT, WEIGHTS, File, Manifest, Net, Piece
 from ddnn.deployment.weight_file import WeightFile
+from ddnn.errors import first_line
 from ddnn.families.modes import in_mode
 from ddnn.formats.cascade_spec import CascadeSpec
 from ddnn.formats.staging import staged
@@ -196,8 +197,7 @@ def _save_program(
         with in_mode(model, training=False), torch.no_grad():
             program = torch.export.export(model, (images,), dynamic_shapes=({0: torch.export.Dim("batch")},))
     except Exception as error:  # whatever torch raises about code that it cannot follow
-        reason = str(error).strip().splitlines()
-        raise NotExportable(f"{name} cannot be exported by torch.export: {reason[0] if reason else error}") from None
+        raise NotExportable(f"{name} cannot be exported by torch.export: {first_line(error)}") from None
     content = BytesIO()  # written to the disk by torch itself, it would end the process where the disk is full
     torch.export.save(program, content, extra_files={"ddnn.json": json.dumps(metadata)})
     write_bytes(path, content.getbuffer())

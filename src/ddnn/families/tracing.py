@@ -13,6 +13,7 @@ from typing import Any
 
 from torch import fx, nn
 
+from ddnn.errors import first_line
 from ddnn.families.family import Step
 from ddnn.families.modes import in_mode
 
@@ -134,7 +135,7 @@ def _trace(model: nn.Module, blocks: list[str], training: bool) -> list[fx.Node]
                 warnings.simplefilter("ignore")
                 return list(_BlockTracer(blocks).trace(model).nodes)
         except Exception as error:  # whatever the model's own code raises when it is given a proxy
-            raise NotSteps(f"torch.fx cannot follow its forward pass: {str(error).splitlines()[0]}") from None
+            raise NotSteps(f"torch.fx cannot follow its forward pass: {first_line(error)}") from None
 
 
 def _refuse_in_place(model: nn.Module, nodes: list[fx.Node], blocks: list[str]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ddnn.errors import DDNNError, near
+from ddnn.errors import DDNNError, first_line, near
 from ddnn.families import Depth, Step, family_of, resolve_depths
 from ddnn.families.modes import in_mode
 from ddnn.families.own_model import OwnModel
@@ -153,9 +153,8 @@ def _try_subnets(network: DepthDynamicNetwork, images: Tensor) -> None:
             try:
                 network(images, name)
             except (RuntimeError, IndexError, AttributeError, KeyError, TypeError, ValueError) as error:
-                reason = (str(error).splitlines() or [type(error).__name__])[0]
                 raise DDNNError(
-                    f"{name} with depth {network.depths[name]} does not run: {reason}; the model's forward pass must "
+                    f"{name} with depth {network.depths[name]} does not run: {first_line(error)}; the model's forward pass must "
                     "do without the blocks that a sub-net leaves out"
                 ) from None
 

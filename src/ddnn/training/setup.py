@@ -13,7 +13,7 @@ from ddnn.config import TrainConfig
 from ddnn.data import Data, open_data
 from ddnn.data.order import derive_seed
 from ddnn.distributed.processes import Processes
-from ddnn.errors import DDNNError, near
+from ddnn.errors import DDNNError, first_line, near
 from ddnn.families.modes import in_mode
 from ddnn.measuring.devices import pick_device, pick_precision
 from ddnn.network import DepthDynamicNetwork
@@ -138,9 +138,8 @@ def _try_size(network: DepthDynamicNetwork, size: tuple[int, int]) -> None:
         try:
             network(torch.zeros(1, network.in_channels, *size, device=next(network.parameters()).device))
         except (RuntimeError, AssertionError, ValueError, IndexError) as error:
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise DDNNError(
-                f"{network.full} does not take images of {size[0]}x{size[1]} ({reason}); give another --image_size, or "
+                f"{network.full} does not take images of {size[0]}x{size[1]} ({first_line(error)}); give another --image_size, or "
                 "other --augment.sizes or --subnet_sizes"
             ) from None
 
