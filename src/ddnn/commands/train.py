@@ -25,8 +25,8 @@ def run(options: Any) -> int:
 
     if (count := processes_to_start(config)) > 1:
         return launch(shlex.split(options.command)[1:], count)
+    from ddnn.formats.staging import write_text
     from ddnn.measuring.evaluation import evaluate
-    from ddnn.network.storage import write_text
     from ddnn.training import train
 
     run = train(config)

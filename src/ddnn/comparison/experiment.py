@@ -26,8 +26,8 @@ from ddnn.config import OWN_KEYS, CompareConfig
 from ddnn.errors import DDNNError, ModelFileError
 from ddnn.formats.safe_yaml import UnusableYaml, read_yaml
 from ddnn.formats.sealed_json import parse_json
+from ddnn.formats.staging import write_text
 from ddnn.measuring.evaluation import Score
-from ddnn.network.storage import write_text
 from ddnn.runs.run_directory import LAST_KEY, RunDirectory
 
 _FREE_KEYS = ("methods", "seeds", "budget", "output", "jobs")  # may change from one call to the next: runs are added

@@ -4,7 +4,7 @@ An export is checked before it appears: every graph is valid, and every net give
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from io import BytesIO
@@ -22,15 +22,13 @@ from ddnn.deployment.weight_file import WeightFile
 from ddnn.errors import first_line
 from ddnn.families.modes import in_mode
 from ddnn.formats.cascade_spec import CascadeSpec
-from ddnn.formats.staging import staged
+from ddnn.formats.staging import staged, write_bytes, write_text
 from ddnn.measuring.macs import cost
 from ddnn.network import DepthDynamicNetwork
-from ddnn.network.storage import disk_errors, write_bytes, write_text
+from ddnn.reporting.progress import Progress
 
 if TYPE_CHECKING:
     import onnx_ir as ir
-
-Progress = Callable[[str], None]
 
 WORTH_SHARING = 32_000_000
 """Bytes of weights below which a copy for each open net costs less than the time that sharing takes."""
@@ -181,11 +179,8 @@ def _write_piece(joint: JointGraph, piece: GraphPiece, stage: Path, weights: Wei
 
 
 def _write(graph: "ir.Model", stage: Path, name: str, weights: WeightFile, facts: Mapping[str, str]) -> File:
-    import onnx_ir
-
     describe(graph, facts)
-    with disk_errors(stage / name):
-        onnx_ir.save(weights.take(graph), stage / name)
+    weights.write(graph, name)
     return File.of(stage, name)
 
 

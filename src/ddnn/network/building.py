@@ -154,8 +154,8 @@ def _try_subnets(network: DepthDynamicNetwork, images: Tensor) -> None:
                 network(images, name)
             except (RuntimeError, IndexError, AttributeError, KeyError, TypeError, ValueError) as error:
                 raise DDNNError(
-                    f"{name} with depth {network.depths[name]} does not run: {first_line(error)}; the model's forward pass must "
-                    "do without the blocks that a sub-net leaves out"
+                    f"{name} with depth {network.depths[name]} does not run: {first_line(error)}; the model's forward "
+                    "pass must do without the blocks that a sub-net leaves out"
                 ) from None
 
 

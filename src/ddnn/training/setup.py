@@ -139,8 +139,8 @@ def _try_size(network: DepthDynamicNetwork, size: tuple[int, int]) -> None:
             network(torch.zeros(1, network.in_channels, *size, device=next(network.parameters()).device))
         except (RuntimeError, AssertionError, ValueError, IndexError) as error:
             raise DDNNError(
-                f"{network.full} does not take images of {size[0]}x{size[1]} ({first_line(error)}); give another --image_size, or "
-                "other --augment.sizes or --subnet_sizes"
+                f"{network.full} does not take images of {size[0]}x{size[1]} ({first_line(error)}); give another "
+                "--image_size, or other --augment.sizes or --subnet_sizes"
             ) from None
 
 

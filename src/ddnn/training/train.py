@@ -40,13 +40,14 @@ from ddnn.network import DepthDynamicNetwork
 from ddnn.network.full_dropout import dropout_before_classifier
 from ddnn.network.loading import fill
 from ddnn.network.norm_statistics import calibrate
+from ddnn.reporting.progress import shows_bar
 from ddnn.runs.run_directory import RunDirectory
 from ddnn.training.allocation import freed_memory_kept
 from ddnn.training.checkpoints import Checkpoints, WholeCheckpoints
 from ddnn.training.draw import draws_all, never_drawn
 from ddnn.training.interrupts import EndedEarly, Interruptible, Terminated, Termination
 from ddnn.training.module import PROCESSES, DepthDynamicTraining, NonFiniteLossError
-from ddnn.training.progress import epoch_observers, progress_bars, quiet_lightning, shows_bar
+from ddnn.training.progress import epoch_observers, progress_bars, quiet_lightning
 from ddnn.training.setup import Setup, prepare
 from ddnn.training.unprofiled import Unprofiled
 

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from ddnn.errors import DataError
 from ddnn.formats.sealed_json import sealed, unsealed
-from ddnn.network.storage import write_bytes
+from ddnn.formats.staging import write_bytes
 
 FILE = "index.parquet"
 SPLITS = ("train", "validation", "test")
