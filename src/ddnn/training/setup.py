@@ -19,6 +19,7 @@ from ddnn.measuring.devices import pick_device, pick_precision
 from ddnn.network import DepthDynamicNetwork
 from ddnn.network.building import build
 from ddnn.network.full_dropout import classifier
+from ddnn.network.subnets import PrivateNorms
 from ddnn.objectives import Objective, make_objective
 from ddnn.runs.run_directory import RunDirectory
 from ddnn.training.draw import is_full_alone
@@ -180,6 +181,11 @@ def _networks(
 
 
 def _fresh(config: TrainConfig, data: Data, seed: int) -> DepthDynamicNetwork:
+    """A network with norms private to the sub-nets that the configuration names, or else to those that the objective
+    wants."""
+    private: PrivateNorms | None = config.private_norms
+    if private is None:
+        private = "shallowest" if make_objective(config).private_norms else False
     torch.manual_seed(seed)
     network = build(
         config.full,
@@ -187,20 +193,9 @@ def _fresh(config: TrainConfig, data: Data, seed: int) -> DepthDynamicNetwork:
         num_classes=data.spec.num_classes,
         in_channels=data.spec.channels,
         weights=config.weights,
-        private_norms=_private_norms(config),
+        private_norms=private,
         zero_init=config.zero_init,
         **config.model_options,
     )
     network.data_spec = data.spec
     return network
-
-
-def _private_norms(config: TrainConfig) -> bool | list[str]:
-    """Which sub-nets have norm weights of their own."""
-    if config.private_norms is not None:
-        return config.private_norms
-    if not make_objective(config).private_norms:
-        return False
-    with torch.device("meta"):
-        names = build(config.full, config.subnet_depths, num_classes=2, **config.model_options).names
-    return list(names[:-1][:1])
