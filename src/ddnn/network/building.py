@@ -171,13 +171,13 @@ def _sources(weights: Weights | None, full: str, depths: Mapping[str, Depth]) ->
 def tie_subnets(
     network: DepthDynamicNetwork, subnets: Mapping[str, Depth], private_norms: Collection[str] = ()
 ) -> DepthDynamicNetwork:
-    """Add all of `subnets`.
+    """Add all of `subnets`, deep to shallow, so that each finds the longest prefix to share.
 
     Args:
         network: to which they are added.
         subnets: the depth of each, as `resolve_subnets` gives them.
         private_norms: those that get normalisation weights of their own.
     """
-    for name, depth in subnets.items():
-        network.tie_subnet(name, depth, private_norms=name in private_norms)
+    for name in sorted(subnets, key=lambda name: sum(subnets[name]), reverse=True):
+        network.tie_subnet(name, subnets[name], private_norms=name in private_norms)
     return network

@@ -42,7 +42,7 @@ def named_depths(subnets: Subnets) -> dict[str, Depth | None]:
 def resolve_subnets(
     family: Family, full: str, held: Mapping[str, Depth], wanted: Mapping[str, Depth | None]
 ) -> dict[str, Depth]:
-    """The depth of each sub-net that is wanted, deep to shallow, so that each finds the longest prefix to share.
+    """The depth of each sub-net that is wanted.
 
     Args:
         family: of all nets.
@@ -67,7 +67,7 @@ def resolve_subnets(
             raise DDNNError(f"{name} has the depth {depth} of {other}, which is in the network already")
         if other != name:
             raise DDNNError(f"{other} and {name} have the same depth {depth}; keep one of them")
-    return {name: depths[name] for name in sorted(depths, key=lambda name: sum(depths[name]), reverse=True)}
+    return depths
 
 
 def check_name(name: str) -> None:
