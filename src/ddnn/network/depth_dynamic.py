@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from ddnn.errors import DDNNError
-from ddnn.formats.cascade_spec import check_boost, participants
 from ddnn.network.cascade import CascadeOutput, run_cascade
 from ddnn.network.lanes import ForkGradients, Output, run, run_separately
 from ddnn.network.nested_nets import NestedNets
 from ddnn.network.segments import Segment, whole_nets
+from ddnn_runtime.cascade_spec import check_boost, participants
 
 
 class DepthDynamicNetwork(NestedNets):

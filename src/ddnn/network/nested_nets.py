@@ -14,13 +14,13 @@ from torch import Tensor, nn
 
 from ddnn.errors import DDNNError, near
 from ddnn.families import Depth, Family, Step
-from ddnn.formats.data_spec import DataSpec
 from ddnn.network import storage
 from ddnn.network.norm_statistics import calibrate
 from ddnn.network.private_norms import make_norms_private
 from ddnn.network.routes import Routes
 from ddnn.network.sharing import corresponding_paths, detach_parts, share_modules, tie
 from ddnn.network.subnets import check_name, resolve_subnets, size
+from ddnn_runtime.data_spec import DataSpec
 
 
 class NestedNets(nn.Module):

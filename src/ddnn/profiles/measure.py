@@ -11,7 +11,6 @@ from ddnn.config import ProfileConfig
 from ddnn.errors import DDNNError
 from ddnn.formats.staging import reserved
 from ddnn.measuring.devices import processor
-from ddnn.measuring.latency import Latency, interleaved_for, latencies
 from ddnn.profiles import memory
 from ddnn.profiles.conditions import optional, plan
 from ddnn.profiles.memory import Group, Memory
@@ -19,6 +18,7 @@ from ddnn.profiles.profile import Condition, Figures, Measured, Profile
 from ddnn.profiles.report import folder_for, write_profile
 from ddnn.profiles.subject import Accuracies, Subject, cores, open_subject
 from ddnn.reporting.progress import Progress, steps
+from ddnn_runtime.latency import Latency, interleaved_for, latencies
 
 
 def profile(run: str | Path, config: ProfileConfig | None = None, *, progress: bool = True) -> Profile:
