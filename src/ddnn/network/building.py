@@ -60,9 +60,7 @@ def build(
         >>> net.names
         ('tiny', 'resnet18', 'resnet34')
     """
-    for what, count in (("num_classes", num_classes), ("in_channels", in_channels)):
-        if not isinstance(count, int) or count < 1:
-            raise DDNNError(f"{what} must be a whole number of at least 1, not {count!r}")
+    _check_counts(num_classes=num_classes, in_channels=in_channels)
     wanted = named_depths(subnets)
     if zero_init and weights is not None:
         raise DDNNError("zero_init and weights exclude each other: it would replace what is loaded; leave one out")
@@ -157,6 +155,12 @@ def _try_subnets(network: DepthDynamicNetwork, images: Tensor) -> None:
                     f"{name} with depth {network.depths[name]} does not run: {first_line(error)}; the model's forward "
                     "pass must do without the blocks that a sub-net leaves out"
                 ) from None
+
+
+def _check_counts(**counts: int) -> None:
+    for what, count in counts.items():
+        if not isinstance(count, int) or count < 1:
+            raise DDNNError(f"{what} must be a whole number of at least 1, not {count!r}")
 
 
 def _sources(weights: Weights | None, full: str, depths: Mapping[str, Depth]) -> dict[str, str]:
