@@ -30,7 +30,7 @@ def run(options: Any) -> int:
     from ddnn.training import train
 
     run = train(config)
-    test = islice(run.data.test(run.device, shard=run.processes.shard), run.config.limit)
+    test = islice(run.data.test(run.device, share=run.processes.share), run.config.limit)
     scores = evaluate(run.network.to(run.device), test, shared=True)
     if not run.processes.first:
         return 0

@@ -114,10 +114,10 @@ def _refuse_what_cannot_be(setup: Setup) -> None:
     if config.fork_gradients != "sum":
         network.check_forks()
     setup.directory.check_room(_bytes_needed(setup))
-    batches = data.training(torch.device("cpu"), shard=processes.shard, parts=config.accumulate)
+    batches = data.training(torch.device("cpu"), share=processes.share, parts=config.accumulate)
     _refuse_no_step_for_subnets(config, len(batches) // config.accumulate)
     data.test(torch.device("cpu"))
-    held = data.validation(torch.device("cpu"), shard=processes.shard)
+    held = data.validation(torch.device("cpu"), share=processes.share)
     if held is not None and len(held) == 0:
         raise DDNNError(f"there are fewer validation images than processes, {processes.count}; give --validation 0")
 

@@ -89,7 +89,7 @@ def test_processes_share_the_training_images(digits):
     """And each image is changed as it would be with one process, whatever the number of processes and parts."""
     whole = batches(digits.training("cpu"), 3)
     for processes, parts in ((4, 1), (1, 5), (2, 2)):
-        loaders = [digits.training("cpu", shard=(rank, processes), parts=parts) for rank in range(processes)]
+        loaders = [digits.training("cpu", share=(rank, processes), parts=parts) for rank in range(processes)]
         shares = [batches(loader, 3) for loader in loaders]
         assert {len(share) for share in shares} == {len(loader) for loader in loaders} == {len(whole) * parts}
         for number, (images, _) in enumerate(whole):
@@ -106,7 +106,7 @@ def test_an_epoch_can_begin_in_the_middle(digits):
 
 
 def test_processes_share_the_test_images(digits):
-    tests = [digits.test("cpu", shard=(rank, 3)) for rank in range(3)]
+    tests = [digits.test("cpu", share=(rank, 3)) for rank in range(3)]
     assert sum(len(labels) for test in tests for _, labels in test) == 359
 
 
@@ -230,3 +230,9 @@ def test_images_to_calibrate_with_have_the_size_of_test_images(make_folder):
     data = open_data(config, 0)
     sides = [next(iter(loader("cpu")))[0].shape[-1] for loader in (data.training, data.calibration)]
     assert sides == [66, 72]
+
+
+def test_a_share_may_be_asked_for_by_its_older_name(digits):
+    tests = [digits.test("cpu", shard=(rank, 3)) for rank in range(3)]
+    assert sum(len(labels) for test in tests for _, labels in test) == 359
+    assert same(batches(digits.training("cpu", shard=(1, 2)), 3), batches(digits.training("cpu", share=(1, 2)), 3))

@@ -14,8 +14,8 @@ STRONG = {"policy": "trivialaugment", "mixup": 1.0}
 SMALL = DataConfig(batch_size=60, train_images=300)
 
 
-def views(config: DataConfig, augment: AugmentConfig, epoch: int = 2, first: int = 0, **shard: object) -> list[Views]:
-    loader = open_data(replace(config, augment=augment), 3).batches("cpu", **shard)  # type: ignore[arg-type]
+def views(config: DataConfig, augment: AugmentConfig, epoch: int = 2, first: int = 0, **share: object) -> list[Views]:
+    loader = open_data(replace(config, augment=augment), 3).batches("cpu", **share)  # type: ignore[arg-type]
     loader.set_epoch(epoch, first)
     found = list(loader)
     assert all(isinstance(batch, Views) for batch in found)
@@ -58,7 +58,7 @@ def test_processes_share_both_views(config: DataConfig) -> None:
     augment = AugmentConfig(policy="randaugment", subnets="weak")
     whole = views(config, augment)
     for rank in range(2):
-        for one, own in zip(whole, views(config, augment, shard=(rank, 2)), strict=True):
+        for one, own in zip(whole, views(config, augment, share=(rank, 2)), strict=True):
             assert all(torch.equal(mine[rank::2], theirs) for mine, theirs in zip(one, own, strict=True))
 
 
