@@ -150,7 +150,7 @@ class Data:
         loader = self.training(device, share=share, parts=parts)
         return loader if self._config.augment.subnets == "same" else WithViews(loader)
 
-    def calibration(self, device: torch.device | str) -> Loader:
+    def for_norms(self, device: torch.device | str) -> Loader:
         """Training images to set running statistics by: augmented as those that sub-nets see, but as large as test
         images, and neither mixed with each other nor repeated."""
         plain = copy(self)

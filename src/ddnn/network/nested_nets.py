@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from ddnn.errors import DDNNError, near
 from ddnn.families import Depth, Family, Step
 from ddnn.network import storage
-from ddnn.network.norm_statistics import calibrate
+from ddnn.network.norm_statistics import set_statistics
 from ddnn.network.private_norms import make_norms_private
 from ddnn.network.routes import Routes
 from ddnn.network.sharing import corresponding_paths, detach_parts, share_modules, tie
@@ -126,7 +126,7 @@ class NestedNets(nn.Module):
         steps = self.family.steps(depth)
         subnet = self._tied(depth, steps, private_norms)
         if calibrate_with is not None:
-            calibrate(subnet, set(self.modules()), calibrate_with)
+            set_statistics(subnet, set(self.modules()), calibrate_with)
         self._hold(name, depth, subnet, steps, private_norms)
 
     def extract(self, name: str) -> nn.Module:

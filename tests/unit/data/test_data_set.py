@@ -219,8 +219,8 @@ def test_images_to_calibrate_with_are_whole_and_come_once():
     mixing = AugmentConfig(mixup=1.0, repeats=2)
     data = open_data(replace(DIGITS, augment=mixing), 3)
     plain = open_data(replace(DIGITS, augment=AugmentConfig()), 3)
-    assert same(batches(data.calibration("cpu")), batches(plain.training("cpu")))
-    assert not same(batches(data.calibration("cpu")), batches(data.training("cpu")))
+    assert same(batches(data.for_norms("cpu")), batches(plain.training("cpu")))
+    assert not same(batches(data.for_norms("cpu")), batches(data.training("cpu")))
 
 
 def test_images_to_calibrate_with_have_the_size_of_test_images(make_folder):
@@ -228,7 +228,7 @@ def test_images_to_calibrate_with_have_the_size_of_test_images(make_folder):
     augment = AugmentConfig(sizes={0: 66})
     config = DataConfig(f"folder:{root}", image_size=72, batch_size=4, workers=0, validation=0, augment=augment)
     data = open_data(config, 0)
-    sides = [next(iter(loader("cpu")))[0].shape[-1] for loader in (data.training, data.calibration)]
+    sides = [next(iter(loader("cpu")))[0].shape[-1] for loader in (data.training, data.for_norms)]
     assert sides == [66, 72]
 
 

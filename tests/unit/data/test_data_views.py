@@ -65,7 +65,7 @@ def test_processes_share_both_views(config: DataConfig) -> None:
 def test_statistics_are_set_by_what_sub_nets_see(config: DataConfig) -> None:
     weak = open_data(replace(config, augment=AugmentConfig(**STRONG, erase=0.5, subnets="weak")), 3)
     plain = open_data(replace(config, augment=AugmentConfig()), 3)
-    assert same(batches(weak.calibration("cpu")), batches(plain.training("cpu")))
+    assert same(batches(weak.for_norms("cpu")), batches(plain.training("cpu")))
 
 
 def test_workers_hand_over_both_views(make_folder) -> None:
