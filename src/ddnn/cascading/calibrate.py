@@ -33,12 +33,12 @@ from ddnn.cascading.votes import Sayings, Votes, gather, gather_logits
 from ddnn.config import CascadeConfig
 from ddnn.data import Data
 from ddnn.errors import DDNNError, near
+from ddnn.formats.staging import reserved, write_files, write_text
 from ddnn.measuring.devices import describe_device, pick_device
 from ddnn.network import DepthDynamicNetwork, storage
 from ddnn.network.loading import load, network_directory
-from ddnn.profiles.report import reserved, write_files
-from ddnn.profiles.steps import Step, steps
 from ddnn.profiles.subject import check_threads, cores
+from ddnn.reporting.progress import Progress, steps
 from ddnn.reporting.tables import to_json
 from ddnn_runtime.cascade_spec import FILE, CalibratedOn, CascadeSpec, Expected
 from ddnn_runtime.manifest import is_export
@@ -124,7 +124,7 @@ def calibrate_cascade(run: str | Path, config: CascadeConfig, progress: bool = T
         report = replace(report, verdict=verdict(report))
         write_files(folder, {REPORT: (to_json(report.to_json()) + "\n").encode(), PLOT: accuracy_over_cost(report)})
         if setting.engine.suits_the_run:
-            storage.write_text(run / FILE, to_json(spec.to_json()) + "\n")
+            write_text(run / FILE, to_json(spec.to_json()) + "\n")
     return report, folder
 
 
@@ -178,7 +178,7 @@ def _engine(network: DepthDynamicNetwork, data: Data, config: CascadeConfig, thr
     return engine
 
 
-def _calibrate(setting: Setting, config: CascadeConfig, step: Step) -> Calibration:
+def _calibrate(setting: Setting, config: CascadeConfig, step: Progress) -> Calibration:
     engine = setting.engine
     step("asking the nets about held-out images")
     batches = setting.data.validation(setting.device)
@@ -208,7 +208,7 @@ def _chosen_or_none(points: Sequence[Point], target: dict[str, float]) -> Point 
 
 
 def _test(
-    setting: Setting, config: CascadeConfig, found: Calibration, calibrated_on: CalibratedOn, step: Step
+    setting: Setting, config: CascadeConfig, found: Calibration, calibrated_on: CalibratedOn, step: Progress
 ) -> Report:
     engine, batches = setting.engine, setting.data.test(setting.device)
     step("asking the nets about test images")

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
-from math import sqrt
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +14,7 @@ from ddnn.cascading.report import Comparison, FixedNet, MeasuredCascade
 from ddnn.cascading.thresholds import Point
 from ddnn.cascading.timing import Call, Timings, time_calls
 from ddnn.cascading.votes import Votes
-from ddnn.measuring.evaluation import wilson_interval
+from ddnn.measuring.intervals import paired_interval, wilson_interval
 
 CHOSEN, WITHOUT_BOOST = "the chosen cascade", "the same without boost"
 MOST_TIMED, MOST_BYTES = 2000, 2**28
@@ -113,10 +112,11 @@ def compare(
 ) -> Comparison:
     """The chosen cascade against the net that is most accurate on the test images."""
     best = max(nets, key=lambda name: nets[name].accuracy)
-    differences = tested.right.astype(float) - test.right[test.names.index(best)]
-    mean, spread = float(differences.mean()), 1.96 * float(differences.std()) / sqrt(len(differences))
+    ours, theirs = tested.right.astype(float), test.right[test.names.index(best)].astype(float)
+    mean = float((ours - theirs).mean())
+    interval = paired_interval(ours, theirs) if len(ours) > 1 else (mean, mean)
     ratio, plus_minus = times.ratio(CHOSEN, best)
-    return Comparison(best, mean, (mean - spread, mean + spread), cascade.macs / nets[best].macs, ratio, plus_minus)
+    return Comparison(best, mean, interval, cascade.macs / nets[best].macs, ratio, plus_minus)
 
 
 def shares(who: np.ndarray, names: tuple[str, ...]) -> dict[str, float]:

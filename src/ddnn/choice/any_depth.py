@@ -14,13 +14,13 @@ from ddnn.choice.search import Search, require_optuna, search
 from ddnn.choice.space import DepthSpace
 from ddnn.config import ChooseConfig
 from ddnn.errors import DDNNError
-from ddnn.formats.staging import check_new, staged
+from ddnn.formats.staging import check_new, reserved, staged
 from ddnn.measuring.evaluation import Score
 from ddnn.profiles.measure import describe, now, software
 from ddnn.profiles.network_subject import NetworkSubject, open_network
 from ddnn.profiles.profile import caveats
-from ddnn.profiles.report import folder_for, reserved
-from ddnn.profiles.steps import steps
+from ddnn.profiles.report import folder_for
+from ddnn.reporting.progress import steps
 from ddnn_runtime.manifest import is_export
 
 

@@ -51,9 +51,14 @@ class Processes:
         return self.count // self.local_count
 
     @property
-    def shard(self) -> tuple[int, int]:
+    def share(self) -> tuple[int, int]:
         """(rank, number of processes), as loaders take it."""
         return self.rank, self.count
+
+    @property
+    def shard(self) -> tuple[int, int]:
+        """What `share` was called."""
+        return self.share
 
     @property
     def first(self) -> bool:

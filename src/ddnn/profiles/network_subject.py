@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from ddnn.deployment.extraction import extract_to_file
-from ddnn.errors import DDNNError
+from ddnn.errors import DDNNError, first_line
 from ddnn.measuring.devices import pick_device
 from ddnn.measuring.macs import cost
 from ddnn.network import DepthDynamicNetwork, storage
@@ -80,7 +80,7 @@ class NetworkSubject(Subject):
             return cost(self._models[name], (self.channels, *image_size)).macs
         except (RuntimeError, ValueError, AssertionError) as error:
             side = "x".join(map(str, image_size))
-            raise DDNNError(f"{name} cannot take images of {side} pixels: {_first_line(error)}") from None
+            raise DDNNError(f"{name} cannot take images of {side} pixels: {first_line(error)}") from None
 
     def precisions(self, runtime: str) -> tuple[str, ...]:
         """PyTorch converts to what the device has; graphs are exported as the weights are."""
@@ -160,8 +160,4 @@ def _try(work: Work, failure: str) -> None:
     try:
         work()
     except Exception as error:
-        raise DDNNError(f"{failure}: {_first_line(error)}") from None
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise DDNNError(f"{failure}: {first_line(error)}") from None

@@ -27,7 +27,8 @@ from torch import Tensor
 from ddnn.config import DataConfig, EvaluateConfig, TrainConfig, from_fields
 from ddnn.errors import DDNNError, ModelFileError
 from ddnn.formats.safe_yaml import UnusableYaml, read_yaml
-from ddnn.network.storage import checkpoint_files, is_whole_checkpoint, write_text
+from ddnn.formats.staging import write_text
+from ddnn.network.storage import checkpoint_files, is_whole_checkpoint
 from ddnn_runtime.documents import Fraction, read_document
 from ddnn_runtime.schema import unknown_keys
 
