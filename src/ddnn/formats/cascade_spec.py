@@ -25,7 +25,6 @@ from ddnn.formats.untrusted import UnfitValueError, chosen, count, known, mappin
 
 FILE = "cascade.json"
 FORMAT = 1
-TARGETS = ("accuracy", "macs", "latency_ms")
 
 
 def participants(names: Sequence[str], thresholds: Mapping[str, float], last: str | None = None) -> tuple[str, ...]:
