@@ -24,7 +24,7 @@ import torch
 import ddnn
 from command import SubnetsOption, read_subnets, run
 from ddnn.deployment import Runtime, export_onnx
-from ddnn.measuring.latency import interleaved_for
+from ddnn_runtime.latency import interleaved_for
 from reporting import Report
 from timing import interleaved, quartiles, ratio
 

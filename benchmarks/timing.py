@@ -1,4 +1,4 @@
-"""The clock of the benchmarks: turns of `ddnn.measuring.latency` that wait for the GPU, if there is one, and what
+"""The clock of the benchmarks: turns of `ddnn_runtime.latency` that wait for the GPU, if there is one, and what
 benchmarks say of them."""
 
 import time
@@ -9,8 +9,8 @@ from statistics import median, quantiles
 
 import torch
 
-from ddnn.measuring import latency
-from ddnn.measuring.latency import WARMUP, Work, by_name, turns
+from ddnn_runtime import latency
+from ddnn_runtime.latency import WARMUP, Work, by_name, turns
 
 __all__ = ["Work", "interleaved", "milliseconds", "now", "quartiles", "ratio", "seconds_of", "synchronize"]
 

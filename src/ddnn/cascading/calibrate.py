@@ -30,17 +30,17 @@ from ddnn.cascading.votes import Sayings, Votes, gather, gather_logits
 from ddnn.config import CascadeConfig
 from ddnn.config.cores import check_threads, cores
 from ddnn.data import Data
-from ddnn.deployment.manifest import is_export
 from ddnn.engines import Engine
 from ddnn.engines.torch_engine import TorchEngine, torch_threads
 from ddnn.errors import DDNNError, near
-from ddnn.formats.cascade_spec import FILE, CalibratedOn, CascadeSpec, Expected
 from ddnn.measuring.devices import describe_device, pick_device
 from ddnn.network import DepthDynamicNetwork, storage
 from ddnn.network.loading import load, network_directory
 from ddnn.profiles.report import reserved, write_files
 from ddnn.profiles.steps import Step, steps
 from ddnn.reporting.tables import to_json
+from ddnn_runtime.cascade_spec import FILE, CalibratedOn, CascadeSpec, Expected
+from ddnn_runtime.manifest import is_export
 
 REPORT, PLOT = "report.json", "accuracy_over_cost.png"
 SHARE_FOR_PIECES = 0.25

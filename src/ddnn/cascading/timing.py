@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ddnn.cascading.costs import Costs
 from ddnn.engines import Engine
-from ddnn.measuring.latency import Work, by_name, interleaved_for, turns_for
+from ddnn_runtime.latency import Work, by_name, interleaved_for, turns_for
 
 Call = Callable[[Tensor], object]
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from ddnn.deployment.answers import confidence
 from ddnn.engines.engine import Opinion
 from ddnn.errors import DataError
-from ddnn.formats.cascade_spec import participants
+from ddnn_runtime.answers import confidence
+from ddnn_runtime.cascade_spec import participants
 
 
 @dataclass(frozen=True)

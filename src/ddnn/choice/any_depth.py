@@ -13,7 +13,6 @@ from ddnn.choice.report import write_depths
 from ddnn.choice.search import require_optuna, search
 from ddnn.choice.space import DepthSpace
 from ddnn.config import ChooseConfig
-from ddnn.deployment.manifest import is_export
 from ddnn.errors import DDNNError
 from ddnn.formats.staging import check_new, staged
 from ddnn.profiles.measure import describe, now, software
@@ -21,6 +20,7 @@ from ddnn.profiles.network_subject import NetworkSubject, open_network
 from ddnn.profiles.profile import caveats
 from ddnn.profiles.report import folder_for, reserved
 from ddnn.profiles.steps import steps
+from ddnn_runtime.manifest import is_export
 
 
 def choose_any_depth(run: str | Path, config: ChooseConfig, *, progress: bool = True) -> DepthDecision:

@@ -22,10 +22,10 @@ def add_options(parser: CommandParser) -> None:
 def run(options: Any) -> None:
     """Do it, and print the result."""
     config = from_fields(PredictConfig, options.as_dict())
-    from ddnn.deployment.image_files import image_files
     from ddnn.deployment.prediction import predict
     from ddnn.engines import open_engine
     from ddnn.errors import UnreadableImageError
+    from ddnn_runtime.image_files import image_files
 
     engine = open_engine(options.run, config.device)
     name = config.subnet or engine.full

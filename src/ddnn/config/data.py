@@ -5,7 +5,7 @@ from math import inf
 from typing import Literal
 
 from ddnn.config.fields import check, check_max_corrupt, check_types
-from ddnn.formats.geometry import LARGEST_SIDE, LARGEST_SMALL_SIDE
+from ddnn_runtime.geometry import LARGEST_SIDE, LARGEST_SMALL_SIDE
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from typing import Literal
 
 from ddnn.config.data import DataConfig
 from ddnn.config.fields import check
-from ddnn.formats.geometry import LARGEST_SIDE
+from ddnn_runtime.geometry import LARGEST_SIDE
 
 
 @dataclass(frozen=True)

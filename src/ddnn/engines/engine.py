@@ -12,13 +12,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from ddnn.measuring.latency import Work
+from ddnn_runtime.latency import Work
 
 if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
-    from ddnn.deployment.answers import Answers
+    from ddnn_runtime.answers import Answers
 
 Images: TypeAlias = "np.ndarray | Tensor"
 """A batch as nets take it, (batch, channels, height, width), prepared as in training. What lies on the engine's device

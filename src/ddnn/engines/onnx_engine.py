@@ -7,12 +7,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ddnn.deployment.answers import Answers, confidence
-from ddnn.deployment.manifest import INPUT, Manifest
-from ddnn.deployment.runtime import Runtime
-from ddnn.deployment.sessions import Sessions
 from ddnn.engines.engine import Engine, Images, Nets, Opinion
-from ddnn.measuring.latency import Work
+from ddnn_runtime.answers import Answers, confidence
+from ddnn_runtime.latency import Work
+from ddnn_runtime.manifest import INPUT, Manifest
+from ddnn_runtime.runtime import Runtime
+from ddnn_runtime.sessions import Sessions
 
 if TYPE_CHECKING:
     import numpy as np

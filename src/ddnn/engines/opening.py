@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from ddnn.config.cores import check_threads
-from ddnn.deployment.manifest import is_export
 from ddnn.engines.engine import Engine
+from ddnn_runtime.manifest import is_export
 
 
 def open_engine(path: str | Path, device: str = "auto", threads: int | None = None) -> Engine:

@@ -11,14 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from ddnn.data import read_image
-from ddnn.deployment.answers import Answers
 from ddnn.engines.engine import Engine, Images, Nets, Opinion
 from ddnn.errors import DDNNError
-from ddnn.measuring.latency import Work
 from ddnn.measuring.macs import macs
 from ddnn.network import DepthDynamicNetwork
 from ddnn.network.cascade import confidence
 from ddnn.network.segments import Segment, SegmentModule
+from ddnn_runtime.answers import Answers
+from ddnn_runtime.latency import Work
 
 TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 """Number formats, by the names that users give them."""

@@ -7,9 +7,9 @@ from typing import Any
 
 from ddnn.engines.onnx_engine import OnnxEngine
 from ddnn.errors import DDNNError
-from ddnn.measuring.latency import Work
 from ddnn.profiles.profile import Condition, NetFacts
 from ddnn.profiles.subject import Accuracies, Subject
+from ddnn_runtime.latency import Work
 
 
 class ExportSubject(Subject):

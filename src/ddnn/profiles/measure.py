@@ -11,7 +11,6 @@ from ddnn.config import ProfileConfig
 from ddnn.config.cores import cores
 from ddnn.errors import DDNNError
 from ddnn.measuring.devices import processor
-from ddnn.measuring.latency import Latency, interleaved_for, latencies
 from ddnn.profiles import memory
 from ddnn.profiles.conditions import optional, plan
 from ddnn.profiles.memory import Group, Memory

@@ -16,7 +16,6 @@ from ddnn.deployment.extraction import extract_to_file
 from ddnn.engines.torch_engine import TYPES, TorchEngine, torch_threads
 from ddnn.errors import DDNNError
 from ddnn.measuring.devices import pick_device
-from ddnn.measuring.latency import Work
 from ddnn.measuring.macs import cost
 from ddnn.network import DepthDynamicNetwork, storage
 from ddnn.network.loading import load, network_directory
@@ -24,6 +23,7 @@ from ddnn.profiles.export_subject import graph_works
 from ddnn.profiles.profile import Condition, NetFacts
 from ddnn.profiles.subject import Accuracies, Subject
 from ddnn.runs.run_directory import RunDirectory
+from ddnn_runtime.latency import Work
 
 _PROGRAMS = 1000  # torch compiles eight of one class at most, and runs the rest uncompiled, unless it is told
 

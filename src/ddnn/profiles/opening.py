@@ -5,8 +5,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from ddnn.deployment.manifest import is_export
 from ddnn.profiles.subject import Subject
+from ddnn_runtime.manifest import is_export
 
 
 @contextmanager

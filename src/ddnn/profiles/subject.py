@@ -9,8 +9,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
-from ddnn.measuring.latency import Work
 from ddnn.profiles.profile import Condition, NetFacts
+from ddnn_runtime.latency import Work
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from ddnn.engines import Engine, open_engine
 from ddnn.engines.onnx_engine import OnnxEngine
 from ddnn.engines.torch_engine import TorchEngine, torch_threads
 from ddnn.errors import DDNNError, UnreadableImageError
-from ddnn.measuring.latency import interleaved_for, latencies
 from ddnn.measuring.macs import cost
+from ddnn_runtime.latency import interleaved_for, latencies
 from tests.exports import NAMES, SPEC, shared_export, small_network
 
 IMAGES = np.random.default_rng(0).standard_normal((6, 3, 32, 32), dtype=np.float32)

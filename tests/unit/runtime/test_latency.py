@@ -6,8 +6,8 @@ from statistics import median
 
 import pytest
 
-from ddnn.measuring import latency
-from ddnn.measuring.latency import FEWEST_TURNS, MOST_TURNS, interleaved_for, latencies, turns, turns_for
+from ddnn_runtime import latency
+from ddnn_runtime.latency import FEWEST_TURNS, MOST_TURNS, interleaved_for, latencies, turns, turns_for
 
 
 class Clock:
