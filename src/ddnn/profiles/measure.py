@@ -19,6 +19,7 @@ from ddnn.profiles.profile import Condition, Figures, Measured, Profile
 from ddnn.profiles.report import folder_for, reserved, write_profile
 from ddnn.profiles.steps import Step, steps
 from ddnn.profiles.subject import Accuracies, Subject
+from ddnn_runtime.latency import Latency, interleaved_for, latencies
 
 
 def profile(run: str | Path, config: ProfileConfig | None = None, *, progress: bool = True) -> Profile:
