@@ -61,7 +61,7 @@ class TorchEngine(Engine):
     @torch.inference_mode()
     def __call__(self, images: Images, name: str | None = None) -> np.ndarray:
         """See `Engine.__call__`."""
-        return _logits(self._model(name or self.full)(self._here(images)))
+        return _logits(self._model(self.full if name is None else name)(self._here(images)))
 
     @torch.inference_mode()
     def joint(self, images: Images, names: Sequence[str] | None = None) -> dict[str, np.ndarray]:
