@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from ddnn.cascading.costs import Costs
-from ddnn.cascading.engine import Engine
 from ddnn.cascading.report import Comparison, FixedNet, MeasuredCascade
 from ddnn.cascading.thresholds import Point
 from ddnn.cascading.timing import Call, Timings, time_calls
 from ddnn.cascading.votes import Votes
+from ddnn.engines import Engine
 from ddnn.measuring.intervals import paired_interval, wilson_interval
 
 CHOSEN, WITHOUT_BOOST = "the chosen cascade", "the same without boost"
@@ -37,9 +37,9 @@ def run_on(engine: Engine, batches: Iterable[tuple[Tensor, Tensor]], point: Poin
     """Run a cascade on labelled images."""
     who, right = [], []
     for images, labels in batches:
-        classes, answered_by = engine.cascade(images, point.thresholds, point.last, point.boost)
-        who.append(answered_by)
-        right.append(classes == labels.cpu().numpy())
+        answers = engine.cascade(images, point.thresholds, point.last, point.boost)
+        who.append(answers.answered_by)
+        right.append(answers.logits.argmax(axis=1) == labels.cpu().numpy())
     return Outcome(np.concatenate(who), np.concatenate(right))
 
 
@@ -68,7 +68,7 @@ def sample(batches: Iterable[tuple[Tensor, Tensor]], total: int, batch_size: int
 
 def measure_times(engine: Engine, batches: Sequence[Tensor], points: Mapping[str, Point], seconds: float) -> Timings:
     """Times of every fixed depth and of cascades, under their names."""
-    calls: dict[str, Call] = {name: partial(engine.answer, name) for name in engine.names}
+    calls: dict[str, Call] = {name: partial(engine, name=name) for name in engine.names}
     for name, point in points.items():
         calls[name] = partial(engine.cascade, thresholds=point.thresholds, last=point.last, boost=point.boost)
     return time_calls(calls, batches, seconds, engine.wait)

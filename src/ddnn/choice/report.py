@@ -12,7 +12,7 @@ from ddnn.profiles.report import UNKNOWN, csv_text, megabytes
 from ddnn.reporting.tables import percent, print_table, to_json
 
 if TYPE_CHECKING:
-    from ddnn.choice.any_depth import DepthDecision, Explored
+    from ddnn.choice.explored import DepthDecision, Explored
 
 UNITS = {"latency_ms": "ms", "accuracy": "accuracy", "memory_mb": "MB"}
 

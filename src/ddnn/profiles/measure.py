@@ -8,15 +8,17 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from ddnn.config import ProfileConfig
+from ddnn.config.cores import cores
 from ddnn.errors import DDNNError
 from ddnn.formats.staging import reserved
 from ddnn.measuring.devices import processor
 from ddnn.profiles import memory
 from ddnn.profiles.conditions import optional, plan
 from ddnn.profiles.memory import Group, Memory
+from ddnn.profiles.opening import open_subject
 from ddnn.profiles.profile import Condition, Figures, Measured, Profile
 from ddnn.profiles.report import folder_for, write_profile
-from ddnn.profiles.subject import Accuracies, Subject, cores, open_subject
+from ddnn.profiles.subject import Accuracies, Subject
 from ddnn.reporting.progress import Progress, steps
 from ddnn_runtime.latency import Latency, interleaved_for, latencies
 

@@ -233,7 +233,7 @@ def _trainer(setup: Setup, directory: RunDirectory, progress: bool, termination:
         limit_val_batches=config.limit,
         accumulate_grad_batches=config.accumulate,
         gradient_clip_val=config.clip,
-        logger=TensorBoardLogger(directory.path, name="", version="tensorboard"),
+        logger=TensorBoardLogger(directory.path, name="", version=directory.tensorboard.name),
         plugins=[WholeCheckpoints(config.keep_checkpoints), processes.environment],
         callbacks=[
             Checkpoints(directory, config, termination),
