@@ -9,6 +9,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from io import BufferedRandom
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,9 @@ from torch import Tensor
 
 from ddnn.errors import ModelFileError
 from ddnn.formats.staging import disk_errors, replacing, write_text
-from ddnn_runtime.sealed_json import sealed, unsealed
-from ddnn_runtime.untrusted import shown
+from ddnn_runtime.documents import read_document, refusing_damage
+from ddnn_runtime.schema import typed
+from ddnn_runtime.sealed_json import sealed
 
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
@@ -32,6 +34,20 @@ FORMAT = 1
 MOST_CHECKPOINTS = 100
 _SEAL = b"sha256:"
 _SEAL_BYTES = len(_SEAL) + 64
+
+
+@dataclass(frozen=True)
+class _Weights:
+    """Which weights a configuration is of."""
+
+    sha256: str
+
+
+@dataclass(frozen=True)
+class _Described:
+    """What a configuration says of its weights; the rest is looked at together with them."""
+
+    weights: _Weights
 
 
 def write_network(directory: Path, tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> None:
@@ -83,13 +99,10 @@ def read_config(directory: Path) -> dict[str, Any]:
         raise ModelFileError(
             f"{directory} holds no network: {path} is missing; give a directory that net.save or ddnn train wrote"
         )
-    try:
-        config = unsealed(path.read_text())
-        assert isinstance(config["weights"]["sha256"], str)
-    except (ValueError, KeyError, TypeError, AssertionError, RecursionError) as error:
-        raise ModelFileError(f"{path} is damaged: {error!r}; write the network again with net.save") from None
-    if config.get("format") != FORMAT:
-        raise ModelFileError(f"{path} has format {shown(config.get('format'))}; this version of ddnn reads {FORMAT}")
+    fix = "write the network again with net.save"
+    config = read_document(path, dict[str, Any], sealed=True, header={"format": FORMAT}, fix=fix)
+    with refusing_damage(str(path), fix):
+        typed(config, _Described, closed=False)
     return config
 
 
