@@ -1,4 +1,4 @@
-"""The runtime in an environment that has onnxruntime, numpy and Pillow, and no torch: as on a device."""
+"""The runtime in an environment that has onnxruntime, numpy, Pillow and msgspec, and no torch: as on a device."""
 
 import importlib.metadata
 import json
@@ -54,7 +54,7 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     venv.create(folder, with_pip=False, symlinks=True)
     (site,) = folder.glob("lib/python*/site-packages")
     links = {}
-    for package in with_requirements(["onnxruntime", "numpy", "pillow"]):
+    for package in with_requirements(["onnxruntime", "numpy", "pillow", "msgspec"]):
         for file in package.files or []:
             if file.parts[0] not in ("..", "__pycache__"):
                 links[file.parts[0]] = Path(str(package.locate_file(file.parts[0])))
