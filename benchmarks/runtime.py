@@ -31,7 +31,7 @@ _OPENS = """
 import gc, json, sys
 from pathlib import Path
 import numpy as np
-from ddnn.deployment import Runtime
+from ddnn_runtime import Runtime
 
 def held():
     fields = dict(line.split(":") for line in Path("/proc/self/smaps_rollup").read_text().splitlines()[1:])
