@@ -24,8 +24,9 @@ import torch
 import ddnn
 from command import SubnetsOption, read_subnets, run
 from ddnn.deployment import Runtime, export_onnx
-from ddnn_runtime.latency import interleaved, interleaved_for, quartiles, ratio
+from ddnn_runtime.latency import interleaved_for
 from reporting import Report
+from timing import interleaved, quartiles, ratio
 
 _OPENS = """
 import gc, json, sys

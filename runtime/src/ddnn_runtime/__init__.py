@@ -1,4 +1,6 @@
-"""Run what `ddnn export` wrote, on a device: any depth, chosen at each call, with onnxruntime, numpy and Pillow.
+"""Run what `ddnn export` wrote, on a device: any depth, chosen at each call.
+
+It stands on onnxruntime, numpy, Pillow and msgspec.
 
 Names are imported when they are first used: who only reads what an export says of itself waits for no library.
 """

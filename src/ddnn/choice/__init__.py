@@ -2,7 +2,7 @@
 
 `best` decides, and is pure; `pick` reads what a profile says; `trained` puts them together. The depths in between:
 `space` says which there are, `images` on what they are calibrated and scored, `depths` tries one, `search` goes through
-them, and `any_depth` puts that together. `choose` is the one function for both.
+them, `explored` is what was found, and `any_depth` puts that together. `choose` is the one function for both.
 """
 
 from ddnn.choice.best import Bounds, Candidate, Choice, choose_from, front

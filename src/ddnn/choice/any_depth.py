@@ -16,12 +16,12 @@ from ddnn.choice.space import DepthSpace
 from ddnn.choice.trained import condition_here
 from ddnn.config import ChooseConfig
 from ddnn.errors import DDNNError
-from ddnn.formats.staging import check_new, staged
+from ddnn.formats.staging import check_new, reserved, staged
 from ddnn.profiles.measure import describe, now, software
 from ddnn.profiles.network_subject import NetworkSubject, open_network
 from ddnn.profiles.profile import caveats
-from ddnn.profiles.report import folder_for, reserved
-from ddnn.profiles.steps import steps
+from ddnn.profiles.report import folder_for
+from ddnn.reporting.progress import steps
 from ddnn_runtime.manifest import is_export
 
 

@@ -22,13 +22,13 @@ class Images:
     """What a search needs of a data set.
 
     Args:
-        calibration: batches of training images, (batch, channels, height, width), augmented as in training.
+        for_norms: batches of training images, (batch, channels, height, width), augmented as in training.
         scoring: labelled images that decide.
         scored_on: what they are, in words.
         test: labelled images that judge what was decided; None where the same ones have decided.
     """
 
-    calibration: Sequence[Tensor]
+    for_norms: Sequence[Tensor]
     scoring: Loader
     scored_on: str
     test: Loader | None
@@ -36,7 +36,7 @@ class Images:
     @property
     def calibrated_on(self) -> int:
         """How many images there are for calibration."""
-        return sum(len(batch) for batch in self.calibration)
+        return sum(len(batch) for batch in self.for_norms)
 
 
 def images_of(network: DepthDynamicNetwork, run: Path, config: ChooseConfig, device: torch.device) -> Images:
@@ -52,7 +52,7 @@ def images_of(network: DepthDynamicNetwork, run: Path, config: ChooseConfig, dev
     data = open_images(network, chosen)
     scoring, split = deciding_images(data, device)
     return Images(
-        _calibration(data, device, config.calibration_images),
+        _for_norms(data, device, config.calibration_images),
         scoring,
         f"{split} images of {chosen.data}",
         None if split == "test" else data.test(device),
@@ -64,10 +64,10 @@ def wanted(run: Path, config: ChooseConfig) -> DataConfig:
     return data_of_run(run, config.data, config.data_root, max_corrupt=config.max_corrupt).config
 
 
-def _calibration(data: Data, device: torch.device, most: int) -> list[Tensor]:
+def _for_norms(data: Data, device: torch.device, most: int) -> list[Tensor]:
     """Whole batches, because each counts alike; less than one batch if no more is wanted."""
     batches: list[Tensor] = []
-    for images, _ in data.calibration(device):
+    for images, _ in data.for_norms(device):
         if batches and sum(map(len, batches)) + len(images) > most:
             break
         batches.append(images[:most])

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from ddnn.choice.best import Bounds, Candidate, describe, in_words
 from ddnn.choice.circumstances import Circumstances
 from ddnn.choice.decision import Decision
-from ddnn.profiles.report import UNKNOWN, csv_text, megabytes, write_files
+from ddnn.formats.staging import write_files
+from ddnn.profiles.report import UNKNOWN, csv_text, megabytes
 from ddnn.reporting.tables import percent, print_table, to_json
 
 if TYPE_CHECKING:

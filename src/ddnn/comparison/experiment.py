@@ -25,8 +25,8 @@ from ddnn.comparison.methods import Task
 from ddnn.config import OWN_KEYS, CompareConfig
 from ddnn.errors import DDNNError, ModelFileError
 from ddnn.formats.safe_yaml import UnusableYaml, read_yaml
+from ddnn.formats.staging import write_text
 from ddnn.measuring.evaluation import Score
-from ddnn.network.storage import write_text
 from ddnn.runs.run_directory import LAST_KEY, RunDirectory
 from ddnn_runtime.documents import read_document
 

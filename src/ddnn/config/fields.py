@@ -47,8 +47,8 @@ def configured(kind: type[Config], config: Any, keys: Mapping[str, Any]) -> Conf
     >>> configured(ExportConfig, None, {"peaces": False})
     Traceback (most recent call last):
     ...
-    ddnn_runtime.errors.DDNNError: there is no key 'peaces' in ExportConfig; did you mean pieces? Allowed: format, output, \
-pieces, check_images, data, data_root
+    ddnn_runtime.errors.DDNNError: there is no key 'peaces' in ExportConfig; did you mean pieces? Allowed: format, \
+output, pieces, check_images, data, data_root
     """
     if config is not None and not isinstance(config, kind):
         raise DDNNError(f"config must be a ddnn.{kind.__name__}, not {shown(config)}")

@@ -1,7 +1,6 @@
 """From a run to an export: the functions that open its network and its images, and say where the result goes."""
 
 import os
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from ddnn.formats.staging import check_new
 from ddnn.network import DepthDynamicNetwork
 from ddnn.network.loading import load, network_directory
 from ddnn.network.storage import read_config
+from ddnn.reporting.progress import say
 from ddnn.runs.data_of_run import data_of_run, open_images
 from ddnn.runs.run_directory import RunDirectory
 from ddnn_runtime.cascade_spec import read_cascade
@@ -168,8 +168,4 @@ def _images(network: DepthDynamicNetwork, run: Path, config: ExportConfig) -> Te
 
 
 def _told(progress: bool) -> Callable[[str], None]:
-    return _say if progress else lambda _: None
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    return say if progress else lambda _: None

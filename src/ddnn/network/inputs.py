@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ddnn.errors import DDNNError
+from ddnn.errors import DDNNError, first_line
 from ddnn_runtime.untrusted import shown
 
 
@@ -29,9 +29,8 @@ def refuse_images(images: Any, error: Exception, network: nn.Module, channels: i
         raise DDNNError(f"images must be a tensor (batch, {channels}, height, width), {reason}") from error
     height, width = images.shape[-2:]
     if (height, width) != usual and isinstance(error, RuntimeError | AssertionError | ValueError | IndexError):
-        told = (str(error).splitlines() or [type(error).__name__])[0]
         raise DDNNError(
-            f"this network does not take {len(images)} images of {height}x{width} pixels: {told}"
+            f"this network does not take {len(images)} images of {height}x{width} pixels: {first_line(error)}"
         ) from error
 
 

@@ -12,13 +12,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from ddnn.errors import DataError, DDNNError
+from ddnn.errors import DataError, DDNNError, first_line
 from ddnn.families.modes import in_mode
 from ddnn_runtime.untrusted import shown
 
 
 @torch.no_grad()
-def calibrate(model: nn.Module, keep: set[nn.Module], batches: Iterable[Any]) -> None:
+def set_statistics(model: nn.Module, keep: set[nn.Module], batches: Iterable[Any]) -> None:
     """Set the running statistics of `model` to the mean over `batches`, but for the modules in `keep`.
 
     Args:
@@ -57,9 +57,8 @@ def _run(model: nn.Module, batches: Iterable[Any]) -> int:
         try:
             model(images.to(device))
         except (RuntimeError, AssertionError, ValueError, IndexError) as error:
-            told = (str(error).splitlines() or [type(error).__name__])[0]
             raise DataError(
-                f"calibrate_with gave images of shape {tuple(images.shape)}, which the net does not take: {told}"
+                f"calibrate_with gave images of shape {tuple(images.shape)}, which the net does not take: {first_line(error)}"
             ) from error
         count += 1
     return count

@@ -7,10 +7,8 @@ found there; a write that is interrupted therefore leaves the old network. Nothi
 
 import hashlib
 import os
-import re
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import BufferedRandom
 from pathlib import Path
@@ -23,6 +21,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ddnn.errors import ModelFileError
+from ddnn.formats.staging import disk_errors, replacing, write_text
 from ddnn_runtime.documents import read_document, refusing_damage
 from ddnn_runtime.schema import typed
 from ddnn_runtime.sealed_json import sealed
@@ -112,19 +111,14 @@ def read_config(directory: Path) -> dict[str, Any]:
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> str:
     """Write a safetensors file by way of a temporary one; gives its checksum."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    with replacing(path) as partial:
         partial.touch()
         mode = partial.stat().st_mode
         with disk_errors(path):
             save_file(whole, partial, metadata={"format": "pt", **(metadata or {})})
         partial.chmod(mode)  # that of any new file; safetensors keeps it to its owner
-        digest = checksum(partial)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
-    return digest
+        return checksum(partial)
 
 
 def write_checkpoint(path: Path, state: Mapping[str, Any], keep: int = 1) -> None:
@@ -138,17 +132,14 @@ def write_checkpoint(path: Path, state: Mapping[str, Any], keep: int = 1) -> Non
         keep: how many to have; the ones before become NAME-1.ckpt, NAME-2.ckpt and so on.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.partial")
-    try:
+    aside = path.with_name(f"{path.name}.partial")  # always the same: processes that are killed leave one, not many
+    with replacing(path, aside) as partial:
         with disk_errors(path), partial.open("w+b") as file:
             torch.save(state, file)
             _seal(file)
             file.flush()
             os.fsync(file.fileno())
         _shift(checkpoint_files(path), keep)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def checkpoint_files(path: Path) -> list[Path]:
@@ -216,49 +207,6 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         return load_file(path)
     except (SafetensorError, OSError) as error:
         raise ModelFileError(f"{path} cannot be read as safetensors: {error}") from None
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file by way of a temporary one."""
-    write_bytes(path, text.encode())
-
-
-def write_bytes(path: Path, content: bytes | memoryview) -> None:
-    """Write a file by way of a temporary one."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with disk_errors(path):
-            partial.write_bytes(content)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-@contextmanager
-def disk_errors(path: Path) -> Iterator[None]:
-    """What goes wrong with the disk is an OSError that names the file, whatever torch, safetensors or onnx raise.
-
-    Raises:
-        OSError: for an error of the operating system; other errors are let through.
-    """
-    try:
-        yield
-    except Exception as error:
-        code = _system_error(error)
-        if code is None:
-            raise
-        raise OSError(code, os.strerror(code), str(path)) from None
-
-
-def _system_error(error: BaseException | None) -> int | None:
-    """The number of the operating system's error that is behind this one, as a cause or in the words of Rust."""
-    while error is not None:
-        if isinstance(error, OSError) and error.errno is not None:
-            return error.errno
-        if told := re.search(r"\(os error (\d+)\)", str(error)):
-            return int(told[1])
-        error = error.__cause__ or error.__context__
-    return None
 
 
 def _described_weights(directory: Path, config: Mapping[str, Any]) -> Path | None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ddnn.errors import ModelFileError
-from ddnn.network.storage import write_text
+from ddnn.formats.staging import write_text
 from ddnn.reporting.tables import to_json
 from ddnn_runtime.documents import Fraction, read_document
 

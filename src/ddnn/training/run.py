@@ -55,7 +55,7 @@ class Run(os.PathLike[str]):
 
 def scored(run: Run) -> Run:
     """The run with scores on the test images, which its first process writes down; all processes must call this."""
-    test = islice(run.data.test(run.device, shard=run.processes.shard), run.config.limit)
+    test = islice(run.data.test(run.device, share=run.processes.share), run.config.limit)
     run = replace(run, scores=evaluate(run.network.to(run.device), test, shared=True))
     if run.processes.first:
         figures.write_results(run.directory.results, run.to_json())

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from msgspec import Meta
 
 from ddnn.errors import DataError
-from ddnn.network.storage import write_bytes
+from ddnn.formats.staging import write_bytes
 from ddnn_runtime.documents import Natural
 from ddnn_runtime.schema import typed
 from ddnn_runtime.sealed_json import sealed, unsealed
