@@ -58,7 +58,8 @@ def _run(model: nn.Module, batches: Iterable[Any]) -> int:
             model(images.to(device))
         except (RuntimeError, AssertionError, ValueError, IndexError) as error:
             raise DataError(
-                f"calibrate_with gave images of shape {tuple(images.shape)}, which the net does not take: {first_line(error)}"
+                f"calibrate_with gave images of shape {tuple(images.shape)}, which the net does not take: "
+                f"{first_line(error)}"
             ) from error
         count += 1
     return count

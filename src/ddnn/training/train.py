@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from copy import deepcopy
 from pathlib import Path
-from typing import Any
 
 import torch
 from lightning.pytorch import Trainer
@@ -44,6 +43,7 @@ from ddnn.reporting.progress import shows_bar
 from ddnn.runs.run_directory import RunDirectory
 from ddnn.training.allocation import freed_memory_kept
 from ddnn.training.checkpoints import Checkpoints, WholeCheckpoints
+from ddnn.training.compiler import lacks_compiler
 from ddnn.training.draw import draws_all, never_drawn
 from ddnn.training.interrupts import EndedEarly, Interruptible, Terminated, Termination
 from ddnn.training.module import PROCESSES, DepthDynamicTraining, NonFiniteLossError
@@ -183,7 +183,7 @@ def _ending_well(directory: RunDirectory, before: frozenset[Path] | None, first:
             raise KeyboardInterrupt(f"interrupted; {left}{hint}") from None
         if isinstance(error, ValueError) and "more than 1 value per channel" in str(error):  # torch has no type for it
             raise DDNNError("batch norm has one value per channel; use a larger --batch_size or --image_size") from None
-        if _lacks_compiler(error):
+        if lacks_compiler(error):
             raise DDNNError("--compile needs a C++ compiler, such as g++; install one or leave --compile out") from None
         raise
     finally:  # `Interruptible` has put itself before it, and Lightning, when interrupted, has switched it off
@@ -191,16 +191,6 @@ def _ending_well(directory: RunDirectory, before: frozenset[Path] | None, first:
             for number, handler in handlers.items():
                 if handler is not None:
                     signal.signal(number, handler)
-
-
-def _lacks_compiler(error: BaseException | None) -> bool:
-    """Whether torch.compile has found no C++ compiler, whichever of its errors wraps that."""
-    compiling: Any = sys.modules.get("torch._inductor.exc")  # loaded by whoever compiles, and dear for all others
-    while compiling is not None and error is not None:
-        if isinstance(error, compiling.InvalidCxxCompiler):
-            return True
-        error = getattr(error, "inner_exception", None) or error.__cause__ or error.__context__
-    return False
 
 
 @contextmanager
