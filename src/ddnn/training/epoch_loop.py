@@ -112,7 +112,7 @@ class EpochLoop(_TrainingEpochLoop):
         """Set the learning rate of the next step."""
         for config in self.trainer.lr_scheduler_configs:
             self.scheduler_progress.increment_ready()
-            config.scheduler.step()  # pyright: ignore[reportCallIssue]
+            self.trainer.lightning_module.lr_scheduler_step(config.scheduler, None)
             self.scheduler_progress.increment_completed()
 
     def _on_before_fetch(self) -> None:

@@ -18,7 +18,7 @@ from ddnn.config import TrainConfig
 from ddnn.data import Data
 from ddnn.data.order import derive_seed
 from ddnn.distributed.fsdp import shard, shard_model
-from ddnn.distributed.processes import any_process, average, total
+from ddnn.distributed.processes import any_process, average
 from ddnn.errors import DDNNError
 from ddnn.families.modes import in_mode
 from ddnn.network import DepthDynamicNetwork
@@ -205,17 +205,8 @@ class DepthDynamicTraining(LightningModule):
 
     def _look_at_loss(self) -> None:
         """Refuse a loss that is not finite; on a GPU, the one that the look before has seen."""
-        finite = torch.stack([total.isfinite().all() for total in self._record.totals.values()]).all()
-        if any_process(not self._finite.exchange(finite)):
+        if any_process(not self._finite.exchange(self._record.finite)):
             self._refuse_non_finite("loss", self._record.totals)
-
-    def _means(self) -> dict[str, float]:
-        """The loss and each of its parts, over those of the epoch's steps that had it: not all nets are in each."""
-        totals = total({name: float(value) for name, value in self._record.totals.items()})
-        return {
-            f"train/{name}": value / (self._record.steps_with[name] * self.trainer.world_size)
-            for name, value in totals.items()
-        }
 
     def _update_averages(self) -> None:
         """Take in the weights that the last step has made."""
@@ -245,7 +236,7 @@ class DepthDynamicTraining(LightningModule):
         self._finish_averages()
         self._check_network()
         seconds = time.perf_counter() - self._began
-        means = self._means()
+        means = {f"train/{name}": mean for name, mean in self._record.means(self.trainer.world_size).items()}
         optimizer: Any = self.optimizers()
         self.log_dict({**means, "lr": optimizer.param_groups[0]["lr"], "seconds": seconds})
         if self.trainer.is_global_zero:
