@@ -15,11 +15,11 @@ from ddnn.choice.space import Depth, NoSuchDepth, name_of
 from ddnn.comparison.methods import cut_out
 from ddnn.errors import DDNNError
 from ddnn.measuring.evaluation import Score, evaluate
-from ddnn.measuring.latency import Latency, Work, interleaved_for, latencies
 from ddnn.network import DepthDynamicNetwork
 from ddnn.profiles import memory
 from ddnn.profiles.network_subject import NetworkSubject
 from ddnn.profiles.profile import Condition
+from ddnn_runtime.latency import Latency, Work, interleaved_for, latencies
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ class Bench:
             NoSuchDepth: if no net has it.
         """
         network = deepcopy(self.network)
-        batches = self._images.calibration if calibrated else None
+        batches = self._images.for_norms if calibrated else None
         try:
             network.add_subnet(name_of(depth), depth, calibrate_with=batches)
         except DDNNError as error:

@@ -1,12 +1,12 @@
 """`ddnn export`: files of all nets for engines other than PyTorch, and one weight file."""
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ddnn.commands.command_parser import CommandParser
 from ddnn.config import EvaluateConfig, ExportConfig, from_fields
+from ddnn.reporting.progress import say
 from ddnn.reporting.tables import millions, percent, print_json, print_table
 
 if TYPE_CHECKING:
@@ -27,11 +27,11 @@ def run(options: Any) -> None:
     """Do it, and print the result."""
     config = from_fields(ExportConfig, options.as_dict())
     from ddnn.deployment import export_onnx, export_torch
-    from ddnn.formats.cascade_spec import read_cascade
     from ddnn.formats.staging import check_new
     from ddnn.network.loading import load, network_directory
     from ddnn.network.storage import read_config
     from ddnn.runs.run_directory import RunDirectory
+    from ddnn_runtime.cascade_spec import read_cascade
 
     run, directory = Path(options.run), Path(config.output or Path(options.run, "export"))
     check_new(directory)
@@ -41,7 +41,7 @@ def run(options: Any) -> None:
         "images": _images(network, run, config),
         "accuracies": RunDirectory(run).read_accuracies(),
         "cascade": read_cascade(run, network.names, weights),
-        "progress": lambda text: print(text, file=sys.stderr, flush=True),
+        "progress": say,
     }
     if config.format == "onnx":
         export = export_onnx(network, directory, pieces=config.pieces, **facts)

@@ -1,15 +1,20 @@
 """A comparison: which methods, over which seeds, on what they have in common."""
 
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta
 
 from ddnn.config.fields import check, check_distinct, check_types, listed, whole_numbers
+from ddnn.config.limits import Count
 from ddnn.config.method import BUDGETS, METHODS, Method
 from ddnn.config.train import TrainConfig
 from ddnn.errors import near
 
 OWN_KEYS = ("seed", "objective", "output", "resume")
 """Keys of a training run that a comparison sets itself, for each of its runs."""
+
+_Finetune = Annotated[float, Meta(gt=0, le=1, description="a share of the epochs in (0, 1]")]
 
 
 @dataclass(frozen=True)
@@ -18,27 +23,28 @@ class CompareConfig:
 
     Args:
         methods: what to compare, as a list or with commas between them: alone (each net by itself), pruned (the full
-            net trained alone, cut to each depth, calibrated and fine-tuned), joint, ekd, and what peers minimise:
+            net trained alone, cut to each depth, calibrated and fine-tuned), joint, ekd, and objectives of peers:
             inplace, adn, sampled, cooperative. An ablation is a method with changed keys, such as ekd:teacher=next or
             joint:loss_weights=sum:ema=0.99. Differences are to alone.
         seeds: of the runs, as a list or with commas between them; two or more give intervals.
         output: the results folder; runs that are complete there are not run again. None means results/FULL-DATA.
-        finetune: epochs of fine-tuning for each pruned net, as a share of the epochs; the full net that it is cut from
-            has had all of them.
+        finetune: how long each pruned net is fine-tuned, as a share of the epochs. The full net that it is cut from is
+            trained for all epochs before that.
         score: the images to score the nets on: test, or validation, on which to choose options.
-        jobs: runs at once; None means one a core, or on GPUs one each, or three for images of up to 64 pixels.
+        jobs: runs at once; None means one for each core; on GPUs one for each GPU, or three where images have up to 64
+            pixels.
         budget: how long each method trains, one or several with commas between them, each a row of the report: epochs
-            (all runs have the same), steps (all runs of a method together have the steps of training all nets alone)
-            or compute (the multiply-accumulates of that, forward and backward, what nets share counted once).
+            (all runs have the same); steps (all runs of a method together have as many steps as training all nets
+            alone); or compute (likewise, in multiply-accumulates, forward and backward; what nets share counts once).
         train: what all runs have in common. `seed`, `objective`, `output` and `resume` are set for each.
     """
 
     methods: list[str] | str = "alone,pruned,joint,ekd"
     seeds: list[int] | int | str = "0,1,2"
     output: str | None = None
-    finetune: float = 0.3
+    finetune: _Finetune = 0.3
     score: Literal["test", "validation"] = "test"
-    jobs: int | None = None
+    jobs: Count | None = None
     budget: list[str] | str = "epochs"
     train: TrainConfig = field(default_factory=TrainConfig)
 
@@ -53,8 +59,6 @@ class CompareConfig:
             check(budget in BUDGETS, f"there is no budget {budget!r}; {near(budget, BUDGETS)}")
         check_distinct("seeds", self.seed_list, "give one or more, such as 0,1,2")
         check(all(0 <= seed < 2**32 for seed in self.seed_list), f"seeds must be in [0, 2^32), not {self.seeds}")
-        check(0 < self.finetune <= 1, f"finetune must be a share of the epochs in (0, 1], not {self.finetune}")
-        check(self.jobs is None or self.jobs >= 1, f"jobs must be at least 1, not {self.jobs}")
         default = TrainConfig()
         for key in OWN_KEYS:
             check(

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from ddnn.config.fields import check, check_max_corrupt, check_types
+from ddnn.config.fields import check, check_types
+from ddnn.config.limits import Count, FinitePositive, Natural, ShareBelow1
 
 USUAL_DROP = 0.01
 """What accuracy may fall by where no bound is given: one in a hundred images."""
@@ -18,30 +19,30 @@ class QuantizeConfig:
         max_drop: the most that the accuracy of any net may fall by, a share in [0, 1); as many blocks as this allows
             are put into int8. None means 0.01, unless latency_ms is given.
         latency_ms: the most milliseconds that the full net may take here for one image; as few blocks as this needs
-            are put into int8. Instead of max_drop.
+            are put into int8. Give it instead of max_drop.
         calibration_images: training images from which the ranges of activations are found.
         validation_images: held-out images on which accuracies are compared while blocks are chosen.
-        weight_bits: of the codes of weights. 8 is a little closer to float, but needs a processor with VNNI or the
+        weight_bits: bits of the codes of weights. 8 is a little closer to float, but needs a processor with VNNI or the
             like: without it, sums of 8-bit products are cut off (docs/quantization.md).
-        threads: for a call of a net; None means as many as there are cores.
-        data: the data set, as of `ddnn evaluate`; None means what the run was trained on.
+        threads: threads of a call of a net; None means as many as there are cores.
+        data: the data set, as for `ddnn evaluate`; None means what the run was trained on.
         data_root: where cifar10 and cifar100 are, or are downloaded to.
         workers: processes that decode large images; None means one a core, at most 8.
-        max_corrupt: leave out up to so many images of a split that cannot be decoded, each named; 0 refuses the first.
-            None means what the run was trained with, and with other data 0.
+        max_corrupt: leave out at most so many images of a split that cannot be decoded, and name each; 0 refuses the
+            first. None means what the run was trained with, or 0 with other data.
     """
 
     output: str | None = None
-    max_drop: float | None = None
-    latency_ms: float | None = None
-    calibration_images: int = 256
-    validation_images: int = 1000
+    max_drop: ShareBelow1 | None = None
+    latency_ms: FinitePositive | None = None
+    calibration_images: Count = 256
+    validation_images: Count = 1000
     weight_bits: Literal[7, 8] = 7
-    threads: int | None = None
+    threads: Count | None = None
     data: str | None = None
     data_root: str = "data"
-    workers: int | None = None
-    max_corrupt: int | None = None
+    workers: Natural | None = None
+    max_corrupt: Natural | None = None
 
     def __post_init__(self) -> None:
         check_types(self)
@@ -49,19 +50,6 @@ class QuantizeConfig:
             self.max_drop is None or self.latency_ms is None,
             "max_drop and latency_ms exclude each other: give the bound that decides; the report has both figures",
         )
-        drop = self.max_drop
-        if drop is not None and 1 <= drop <= 100:
-            check(False, f"max_drop must be a share in [0, 1), not {drop:g}; for {drop:g} % give {drop / 100:g}")
-        check(drop is None or 0 <= drop < 1, f"max_drop must be a share in [0, 1), not {drop}")
-        check(
-            self.latency_ms is None or 0 < self.latency_ms < float("inf"),
-            f"latency_ms must be above 0, not {self.latency_ms}",
-        )
-        for key in ("calibration_images", "validation_images", "threads"):
-            value = getattr(self, key)
-            check(value is None or value >= 1, f"{key} must be at least 1, not {value}")
-        check(self.workers is None or self.workers >= 0, f"workers must be 0 or more, not {self.workers}")
-        check_max_corrupt(self.max_corrupt)
 
     @property
     def drop_bound(self) -> float:
