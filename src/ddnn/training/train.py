@@ -45,6 +45,7 @@ from ddnn.training.allocation import freed_memory_kept
 from ddnn.training.checkpoints import Checkpoints, WholeCheckpoints
 from ddnn.training.compiler import lacks_compiler
 from ddnn.training.draw import draws_all, never_drawn
+from ddnn.training.epoch_loop import shorten_steps
 from ddnn.training.interrupts import EndedEarly, Interruptible, Terminated, Termination
 from ddnn.training.module import PROCESSES, DepthDynamicTraining, NonFiniteLossError
 from ddnn.training.progress import epoch_observers, progress_bars, quiet_lightning
@@ -224,7 +225,7 @@ def _set_own_statistics(network: DepthDynamicNetwork, wrong: tuple[str, ...], ba
 def _trainer(setup: Setup, directory: RunDirectory, progress: bool, termination: Termination) -> Trainer:
     config, processes = setup.config, setup.processes
     bar = shows_bar(progress) and processes.first
-    return Trainer(
+    trainer = Trainer(
         accelerator="gpu" if setup.device.type == "cuda" else setup.device.type,
         devices=processes.local_count,
         num_nodes=processes.nodes,
@@ -249,6 +250,8 @@ def _trainer(setup: Setup, directory: RunDirectory, progress: bool, termination:
         use_distributed_sampler=False,
         default_root_dir=directory.path,
     )
+    shorten_steps(trainer)
+    return trainer
 
 
 def _checkpoint(
