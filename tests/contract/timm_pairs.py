@@ -1,6 +1,7 @@
 """Pairs of timm models for the contract tests: at least one of each kind that the library promises to take."""
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import Any
@@ -40,6 +41,10 @@ class TimmPair:
     def build(self) -> ddnn.DepthDynamicNetwork:
         subnets = [self.subnet] if self.depth is None else {self.subnet: self.depth}
         return fresh(str(self), lambda: ddnn.build(f"timm/{self.full}", subnets, num_classes=7, **self.options))
+
+    def width(self) -> AbstractContextManager[None]:
+        """As of `Pair`; these have a width of their own."""
+        return nullcontext()
 
     def stock(self, name: str) -> nn.Module:
         """The model that timm makes of this name or depth."""
