@@ -44,7 +44,7 @@ class TorchvisionResNet(Family):
         self._block = block
         self._base_width = base_width
 
-    def build(self, depth: Depth, num_classes: int, in_channels: int, options: ResNetOptions) -> ResNet:
+    def build(self, depth: Depth, num_classes: int, in_channels: int, options: ResNetOptions) -> nn.Module:
         """A `torchvision.models.ResNet`; see `Family.build`."""
         model = ResNet(self._block, list(depth), num_classes=num_classes, width_per_group=self._base_width)
         if options.stem == "small":
