@@ -35,8 +35,8 @@ class OnnxEngine(Engine):
         self._runtime.load()
         self.manifest: Manifest = self._runtime.manifest
         self.title = f"onnxruntime, {self.manifest.precision}"
-        self.names = self.manifest.names
-        self.suits_the_run = self.manifest.precision == "fp32"
+        self.names: tuple[str, ...] = self.manifest.names
+        self.suits_the_run: bool = self.manifest.precision == "fp32"
 
     def opinions(self, images: Tensor) -> dict[str, Opinion]:
         """See `Engine.opinions`."""

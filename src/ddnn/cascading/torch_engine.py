@@ -31,8 +31,8 @@ class TorchEngine(Engine):
     def __init__(self, network: DepthDynamicNetwork, input_shape: tuple[int, int, int]) -> None:
         self._network, self._shape = network.eval(), input_shape
         self._device = next(network.parameters()).device
-        self.title = f"PyTorch on {self._device.type}"
-        self.names = network.names
+        self.title: str = f"PyTorch on {self._device.type}"
+        self.names: tuple[str, ...] = network.names
 
     @torch.inference_mode()
     def opinions(self, images: Tensor) -> dict[str, Opinion]:

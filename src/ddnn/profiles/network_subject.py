@@ -39,7 +39,7 @@ class NetworkSubject(Subject):
         run: the directory that the network was read from, if it was.
     """
 
-    packages = ("torch", "onnxruntime", "numpy")
+    packages: tuple[str, ...] = ("torch", "onnxruntime", "numpy")
 
     def __init__(self, network: DepthDynamicNetwork, workspace: Path, run: Path | None = None) -> None:
         self.network = network
@@ -47,15 +47,15 @@ class NetworkSubject(Subject):
         self._device = next(network.parameters()).device
         self._models = {name: network.extract(name).eval() for name in network.names}
         self._exports: dict[tuple[int, int], Path] = {}
-        self.device = self._device.type
-        self.names = network.names
-        self.channels = network.in_channels
+        self.device: str = self._device.type
+        self.names: tuple[str, ...] = network.names
+        self.channels: int = network.in_channels
         spec = network.data_spec
-        self.image_size = spec.size if spec else network.family.default_input[1:]
-        self.usual_runtimes = ("eager", "onnx") if self.device == "cpu" else ("eager",)
+        self.image_size: tuple[int, int] = spec.size if spec else network.family.default_input[1:]
+        self.usual_runtimes: tuple[str, ...] = ("eager", "onnx") if self.device == "cpu" else ("eager",)
         directory = None if run is None else network_directory(run)
-        self.weights = "" if directory is None else storage.read_config(directory)["weights"]["sha256"]
-        self.shared_file_bytes = 0 if directory is None else (directory / storage.WEIGHTS).stat().st_size
+        self.weights: str = "" if directory is None else storage.read_config(directory)["weights"]["sha256"]
+        self.shared_file_bytes: int = 0 if directory is None else (directory / storage.WEIGHTS).stat().st_size
 
     def accuracies(self) -> Accuracies | None:
         """Those that the run wrote down."""
