@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+# Python compiles what it imports, and of 15,000 files that is a third: a minute less. Any pip of Python 3.11 will do.
+QUICKLY := --quiet --no-compile --disable-pip-version-check
 
 .PHONY: help demo test lint types layers unit slow catalogue lock audit format clean
 
@@ -10,8 +12,7 @@ help:  ## show this list
 
 $(INSTALLED): pyproject.toml requirements.lock
 	test -x $(BIN)/pip || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --constraint requirements.lock --editable ".[dev]"
+	$(BIN)/python -m pip install $(QUICKLY) --constraint requirements.lock --editable ".[dev]"
 	touch $@
 
 demo: $(INSTALLED)  ## train ResNet-8/14/20 in one network on scikit-learn's digits
@@ -23,8 +24,10 @@ lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
+# --ignoreexternal: what torch leaves untyped is torch's; all that is ours is to be known, or the command fails.
 types: $(INSTALLED)
 	$(BIN)/pyright
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pyright --verifytypes ddnn --ignoreexternal
 
 layers: $(INSTALLED)
 	$(BIN)/lint-imports

@@ -8,7 +8,7 @@ import pytest
 
 from ddnn.commands.catalogue import catalogue
 from tests.contract.pair import Pair, all_pairs, small_network
-from tests.contract.timm_pairs import TIMM_PAIRS
+from tests.contract.timm_pairs import NARROW_TIMM_PAIRS, TIMM_PAIRS
 
 __all__ = ["NARROW", "ONE_A_FAMILY", "PAIRS", "Pair", "all_pairs", "small_network"]
 
@@ -33,7 +33,7 @@ def _narrow(param: Any) -> Any:
 
 PAIRS = [*_params(), *TIMM_PAIRS]
 
-NARROW = [*map(_narrow, _params()), *TIMM_PAIRS]
+NARROW = [*map(_narrow, _params()), *NARROW_TIMM_PAIRS]
 """The same pairs at a quarter of their width, for what does not depend on it."""
 
 
