@@ -10,9 +10,9 @@ QUICKLY := --quiet --no-compile --disable-pip-version-check
 help:  ## show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
-$(INSTALLED): pyproject.toml requirements.lock
+$(INSTALLED): pyproject.toml runtime/pyproject.toml requirements.lock
 	test -x $(BIN)/pip || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install $(QUICKLY) --constraint requirements.lock --editable ".[dev]"
+	$(BIN)/python -m pip install $(QUICKLY) --constraint requirements.lock --editable runtime --editable ".[dev]"
 	touch $@
 
 demo: $(INSTALLED)  ## train ResNet-8/14/20 in one network on scikit-learn's digits
@@ -44,7 +44,7 @@ catalogue: $(INSTALLED)  ## count anew what `ddnn families` shows, after a chang
 lock:  ## take the newest versions that pyproject.toml allows into requirements.lock
 	rm -rf .lock-venv
 	$(PYTHON) -m venv .lock-venv
-	.lock-venv/bin/python -m pip install --quiet --editable ".[dev]"
+	.lock-venv/bin/python -m pip install --quiet --editable runtime --editable ".[dev]"
 	{ head -1 requirements.lock; .lock-venv/bin/python -m pip freeze --exclude-editable; } > requirements.lock.new
 	mv requirements.lock.new requirements.lock
 	rm -rf .lock-venv

@@ -21,12 +21,12 @@ import ddnn
 from command import run as start
 from ddnn.config import QuantizeConfig
 from ddnn.deployment import export_onnx
-from ddnn.deployment.manifest import INPUT
 from ddnn.deployment.quantization.float_net import FloatNet
 from ddnn.deployment.quantization.images import Images, open_images
 from ddnn.deployment.quantization.scheme import Scheme
 from ddnn.deployment.quantization.trials import caller, divergence
-from ddnn.measuring.latency import interleaved_for, latencies
+from ddnn_runtime.latency import interleaved_for, latencies
+from ddnn_runtime.manifest import INPUT
 from reporting import Report
 
 USUAL = Scheme()

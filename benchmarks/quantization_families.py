@@ -18,14 +18,14 @@ from torch import Tensor
 import ddnn
 from command import run as start
 from ddnn.deployment import export_onnx
-from ddnn.deployment.manifest import INPUT
 from ddnn.deployment.quantization.float_net import FloatNet
 from ddnn.deployment.quantization.forms import write_graphs
 from ddnn.deployment.quantization.scheme import Scheme
 from ddnn.deployment.quantization.trials import Trials, caller
-from ddnn.deployment.sessions import open_session
-from ddnn.measuring.latency import interleaved_for, latencies
 from ddnn.network import DepthDynamicNetwork
+from ddnn_runtime.latency import interleaved_for, latencies
+from ddnn_runtime.manifest import INPUT
+from ddnn_runtime.sessions import open_session
 from reporting import Report
 
 
@@ -93,7 +93,8 @@ def _row(full: str, example: Example, seconds: float) -> dict[str, Any]:
         stage = Path(folder, "int8")
         stage.mkdir()
         weights = write_graphs(trials, stage, trials.blocks)
-        before, after = open_session(nets[full].graph, 1), open_session(str(stage / f"{full}.onnx"), 1)
+        before = open_session(nets[full].graph.SerializeToString(), 1)
+        after = open_session(str(stage / f"{full}.onnx"), 1)
         calls = {"float": caller(before, trials.example), "int8": caller(after, trials.example)}
         times = latencies(interleaved_for(calls, seconds), "float")
         reference, found = (session.run(None, {INPUT: images.numpy()})[0] for session in (before, after))

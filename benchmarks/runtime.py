@@ -24,7 +24,7 @@ import torch
 import ddnn
 from command import SubnetsOption, read_subnets, run
 from ddnn.deployment import Runtime, export_onnx
-from ddnn.measuring.latency import interleaved, interleaved_for, quartiles, ratio
+from ddnn_runtime.latency import interleaved, interleaved_for, quartiles, ratio
 from reporting import Report
 
 _OPENS = """

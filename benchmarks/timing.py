@@ -1,12 +1,12 @@
-"""The clock of the benchmarks: `ddnn.measuring.latency`, which waits for the GPU if there is one."""
+"""The clock of the benchmarks: `ddnn_runtime.latency`, which waits for the GPU if there is one."""
 
 import time
 from collections.abc import Mapping
 
 import torch
 
-from ddnn.measuring import latency
-from ddnn.measuring.latency import WARMUP, Work, milliseconds, quartiles, ratio
+from ddnn_runtime import latency
+from ddnn_runtime.latency import WARMUP, Work, milliseconds, quartiles, ratio
 
 __all__ = ["Work", "interleaved", "milliseconds", "now", "quartiles", "ratio", "seconds_of", "synchronize"]
 
@@ -31,5 +31,5 @@ def seconds_of(work: Work, calls: int = 1) -> float:
 def interleaved(
     works: Mapping[str, Work], repeats: int, warmup: int = WARMUP, calls: int = 1
 ) -> dict[str, list[float]]:
-    """Seconds of each work in each turn; see `ddnn.measuring.latency.interleaved`."""
+    """Seconds of each work in each turn; see `ddnn_runtime.latency.interleaved`."""
     return latency.interleaved(works, repeats, warmup, calls, synchronize)

@@ -12,9 +12,9 @@ import sys
 import time
 from pathlib import Path
 
-from ddnn.deployment import Runtime
-from ddnn.deployment.image_files import image_files
 from ddnn.errors import DDNNError
+from ddnn_runtime import Runtime
+from ddnn_runtime.image_files import image_files
 
 
 def battery() -> float:

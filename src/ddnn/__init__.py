@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from ddnn.comparison import compare
     from ddnn.config import ChooseConfig, CompareConfig, EKDConfig, ProfileConfig, TrainConfig
     from ddnn.errors import DDNNError
-    from ddnn.formats.data_spec import DataSpec
     from ddnn.network import CascadeOutput, DepthDynamicNetwork, Output, build, from_model, load
     from ddnn.objectives import EKD, Joint
     from ddnn.profiles import profile
     from ddnn.training import train
+    from ddnn_runtime import DataSpec
 
 __version__ = version("ddnn")
 
@@ -25,7 +25,7 @@ _EXPORTS = {
     "ChooseConfig": "config",
     "CompareConfig": "config",
     "DDNNError": "errors",
-    "DataSpec": "formats.data_spec",
+    "DataSpec": "ddnn_runtime",
     "DepthDynamicNetwork": "network",
     "EKD": "objectives",
     "EKDConfig": "config",
@@ -68,7 +68,8 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _EXPORTS:
         raise AttributeError(f"module 'ddnn' has no attribute {name!r}")
-    return getattr(import_module(f"ddnn.{_EXPORTS[name]}"), name)
+    module = _EXPORTS[name]
+    return getattr(import_module(module if module == "ddnn_runtime" else f"ddnn.{module}"), name)
 
 
 def __dir__() -> list[str]:

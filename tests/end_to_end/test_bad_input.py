@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 import ddnn
-from ddnn.formats.data_spec import DataSpec
+from ddnn_runtime.data_spec import DataSpec
 from tests.end_to_end.command import refused, run
 
 

@@ -12,7 +12,7 @@ from ddnn.cascading import calibrate_cascade
 from ddnn.cascading.thresholds import SHARES
 from ddnn.config import CascadeConfig, DataConfig
 from ddnn.data import Data, open_data
-from ddnn.formats.cascade_spec import FILE, read_cascade
+from ddnn_runtime.cascade_spec import FILE, read_cascade
 from tests.end_to_end.command import refused, run
 
 HELD_OUT = 0.3

@@ -109,7 +109,7 @@ def test_what_cannot_be_done_is_one_line_and_leaves_nothing(
 def test_without_the_extra_it_says_what_to_install(
     digits_run: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    monkeypatch.setitem(sys.modules, "onnx", None)
     message = refused(run(capfd, "quantize", digits_run, "--output", tmp_path / "export"))
     assert "pip install 'ddnn[onnx]'" in message
 

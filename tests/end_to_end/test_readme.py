@@ -1,4 +1,4 @@
-"""What the README shows can be pasted."""
+"""What the README and the page of families show can be pasted."""
 
 import re
 from pathlib import Path
@@ -9,7 +9,7 @@ from PIL import Image
 
 from tests.exports import shared_export
 
-README = Path(__file__).resolve().parents[2] / "README.md"
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_the_python_examples_run(
@@ -18,8 +18,12 @@ def test_the_python_examples_run(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "export").symlink_to(shared_export(tmp_path_factory))  # what the commands above an example leave
     Image.fromarray(np.zeros((40, 40, 3), dtype=np.uint8)).save("photo.png")
-    examples = re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.DOTALL)
-    assert len([line for line in examples[0].splitlines() if line.strip()]) <= 16
-    for example in examples:
-        exec(compile(example, str(README), "exec"), {})
+    examples = _examples("README.md")
+    assert len([line for line in examples[0].splitlines() if line.strip()]) <= 12
+    for example in examples + _examples("docs/families.md"):
+        exec(compile(example, "example", "exec"), {})
     assert (tmp_path / "my-network" / "model.safetensors").is_file()
+
+
+def _examples(page: str) -> list[str]:
+    return re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), flags=re.DOTALL)

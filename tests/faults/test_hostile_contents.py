@@ -19,9 +19,9 @@ from safetensors.torch import load_file, save_file
 import ddnn
 from ddnn import DDNNError
 from ddnn.deployment import Runtime, export_onnx
-from ddnn.deployment.manifest import File
-from ddnn.formats.sealed_json import sealed, unsealed
 from ddnn.network.storage import checksum
+from ddnn_runtime.manifest import File
+from ddnn_runtime.sealed_json import sealed, unsealed
 from tests.end_to_end.command import refused, run
 from tests.faults.contents import spoilt
 from tests.repeats import environment_number
@@ -35,7 +35,7 @@ COUNTS = [60, pytest.param(environment_number("DDNN_CONTENTS", 3000), marks=pyte
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A network that knows its data, and its export with pieces and a cascade."""
-    from ddnn.formats.cascade_spec import CalibratedOn, CascadeSpec, Expected
+    from ddnn_runtime.cascade_spec import CalibratedOn, CascadeSpec, Expected
 
     folder = tmp_path_factory.mktemp("made")
     network = ddnn.build("resnet14", ["resnet8"], num_classes=4, in_channels=1, private_norms=True).eval()

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from ddnn.data.images import decode_file
-from ddnn.deployment.pixels import read_image
 from ddnn.errors import UnreadableImageError
-from ddnn.formats.data_spec import DataSpec
+from ddnn_runtime.data_spec import DataSpec
+from ddnn_runtime.pixels import read_image
 from tests.repeats import environment_number
 
 SPEC = DataSpec(3, (24, 24), (0.0,) * 3, (1.0,) * 3, ("a", "b"))

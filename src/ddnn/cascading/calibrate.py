@@ -32,9 +32,7 @@ from ddnn.cascading.verdict import verdict
 from ddnn.cascading.votes import Sayings, Votes, gather, gather_logits
 from ddnn.config import CascadeConfig
 from ddnn.data import Data
-from ddnn.deployment.manifest import is_export
 from ddnn.errors import DDNNError, near
-from ddnn.formats.cascade_spec import FILE, CalibratedOn, CascadeSpec, Expected
 from ddnn.measuring.devices import describe_device, pick_device
 from ddnn.network import DepthDynamicNetwork, storage
 from ddnn.network.loading import load, network_directory
@@ -42,6 +40,8 @@ from ddnn.profiles.report import reserved, write_files
 from ddnn.profiles.steps import Step, steps
 from ddnn.profiles.subject import check_threads, cores
 from ddnn.reporting.tables import to_json
+from ddnn_runtime.cascade_spec import FILE, CalibratedOn, CascadeSpec, Expected
+from ddnn_runtime.manifest import is_export
 
 REPORT, PLOT = "report.json", "accuracy_over_cost.png"
 SHARE_FOR_PIECES = 0.25

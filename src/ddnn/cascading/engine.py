@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ddnn.cascading.costs import Costs
 from ddnn.cascading.votes import Opinion
-from ddnn.measuring.latency import Work
+from ddnn_runtime.latency import Work
 
 
 class Engine(ABC):

@@ -11,11 +11,11 @@ from torch import Tensor
 from ddnn.cascading.costs import Costs
 from ddnn.cascading.engine import Engine
 from ddnn.cascading.votes import Opinion
-from ddnn.deployment import Runtime
-from ddnn.deployment.answers import confidence
-from ddnn.deployment.manifest import INPUT, Manifest
-from ddnn.deployment.sessions import Sessions
-from ddnn.measuring.latency import Work
+from ddnn_runtime import Runtime
+from ddnn_runtime.answers import confidence
+from ddnn_runtime.latency import Work
+from ddnn_runtime.manifest import INPUT, Manifest
+from ddnn_runtime.sessions import Sessions
 
 
 class OnnxEngine(Engine):

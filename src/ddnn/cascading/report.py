@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from ddnn.formats.cascade_spec import CalibratedOn
+from ddnn_runtime.cascade_spec import CalibratedOn
 
 
 @dataclass(frozen=True)

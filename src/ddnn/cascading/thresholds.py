@@ -21,8 +21,8 @@ import numpy as np
 from ddnn.cascading.costs import Costs
 from ddnn.cascading.votes import Sayings, Votes
 from ddnn.errors import DDNNError
-from ddnn.formats.cascade_spec import participants
 from ddnn.reporting.tables import percent
+from ddnn_runtime.cascade_spec import participants
 
 MOST_NETS = 5
 MOST_LEVELS = 200

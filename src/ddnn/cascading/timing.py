@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ddnn.cascading.costs import Costs
 from ddnn.cascading.engine import Engine
-from ddnn.measuring.latency import FEWEST_TURNS, WARMUP, Work, interleaved_for, turns
+from ddnn_runtime.latency import FEWEST_TURNS, WARMUP, Work, interleaved_for, turns
 
 Call = Callable[[Tensor], object]
 

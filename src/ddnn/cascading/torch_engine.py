@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from ddnn.cascading.costs import Costs
 from ddnn.cascading.engine import Engine
 from ddnn.cascading.votes import Opinion
-from ddnn.measuring.latency import Work
 from ddnn.measuring.macs import macs
 from ddnn.network import DepthDynamicNetwork
 from ddnn.network.cascade import confidence
 from ddnn.network.segments import Segment, SegmentModule
+from ddnn_runtime.latency import Work
 
 
 class TorchEngine(Engine):

@@ -13,7 +13,6 @@ from ddnn.choice.report import write_depths
 from ddnn.choice.search import Search, require_optuna, search
 from ddnn.choice.space import DepthSpace
 from ddnn.config import ChooseConfig
-from ddnn.deployment.manifest import is_export
 from ddnn.errors import DDNNError
 from ddnn.formats.staging import check_new, staged
 from ddnn.measuring.evaluation import Score
@@ -22,6 +21,7 @@ from ddnn.profiles.network_subject import NetworkSubject, open_network
 from ddnn.profiles.profile import caveats
 from ddnn.profiles.report import folder_for, reserved
 from ddnn.profiles.steps import steps
+from ddnn_runtime.manifest import is_export
 
 
 @dataclass(frozen=True)

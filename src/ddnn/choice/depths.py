@@ -15,11 +15,11 @@ from ddnn.choice.space import Depth, NoSuchDepth, name_of
 from ddnn.comparison.methods import cut_out
 from ddnn.errors import DDNNError
 from ddnn.measuring.evaluation import Score, evaluate
-from ddnn.measuring.latency import Latency, Work, interleaved_for, latencies
 from ddnn.network import DepthDynamicNetwork
 from ddnn.profiles import memory
 from ddnn.profiles.network_subject import NetworkSubject
 from ddnn.profiles.profile import Condition
+from ddnn_runtime.latency import Latency, Work, interleaved_for, latencies
 
 
 @dataclass(frozen=True)

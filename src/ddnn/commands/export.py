@@ -27,11 +27,11 @@ def run(options: Any) -> None:
     """Do it, and print the result."""
     config = from_fields(ExportConfig, options.as_dict())
     from ddnn.deployment import export_onnx, export_torch
-    from ddnn.formats.cascade_spec import read_cascade
     from ddnn.formats.staging import check_new
     from ddnn.network.loading import load, network_directory
     from ddnn.network.storage import read_config
     from ddnn.runs.run_directory import RunDirectory
+    from ddnn_runtime.cascade_spec import read_cascade
 
     run, directory = Path(options.run), Path(config.output or Path(options.run, "export"))
     check_new(directory)

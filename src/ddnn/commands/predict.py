@@ -8,8 +8,8 @@ from ddnn.config import PredictConfig, from_fields
 from ddnn.reporting.tables import percent, print_json, print_table
 
 if TYPE_CHECKING:
-    from ddnn.deployment import Runtime
     from ddnn.deployment.network_engine import NetworkEngine
+    from ddnn_runtime import Runtime
 
 DESCRIPTION = "labels and probabilities of images, by any sub-net"
 
@@ -26,9 +26,9 @@ def add_options(parser: CommandParser) -> None:
 def run(options: Any) -> None:
     """Do it, and print the result."""
     config = from_fields(PredictConfig, options.as_dict())
-    from ddnn.deployment.image_files import image_files
     from ddnn.deployment.prediction import predict
     from ddnn.errors import UnreadableImageError
+    from ddnn_runtime.image_files import image_files
 
     engine = _engine(options.run, config)
     name = config.subnet or engine.full
@@ -48,10 +48,10 @@ def run(options: Any) -> None:
 
 
 def _engine(run: str, config: PredictConfig) -> "Runtime | NetworkEngine":
-    from ddnn.deployment.manifest import is_export
+    from ddnn_runtime.manifest import is_export
 
     if is_export(run):
-        from ddnn.deployment import Runtime
+        from ddnn_runtime import Runtime
 
         return Runtime(run)
     from ddnn.deployment.network_engine import NetworkEngine

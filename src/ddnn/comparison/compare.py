@@ -15,11 +15,11 @@ from ddnn.comparison.summary import MethodRun, NetFacts, summarise
 from ddnn.config import CompareConfig, Method
 from ddnn.data import Data, open_data
 from ddnn.errors import DDNNError
-from ddnn.formats.geometry import is_small
 from ddnn.measuring.devices import pick_device, pick_precision
 from ddnn.measuring.macs import cost
 from ddnn.objectives import make_objective
 from ddnn.training.draw import never_drawn
+from ddnn_runtime.geometry import is_small
 
 
 def compare(config: CompareConfig, *, command: str = "ddnn.compare", progress: bool = True) -> dict[str, Any]:

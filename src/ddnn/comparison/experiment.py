@@ -25,10 +25,10 @@ from ddnn.comparison.methods import Task
 from ddnn.config import OWN_KEYS, CompareConfig
 from ddnn.errors import DDNNError, ModelFileError
 from ddnn.formats.safe_yaml import UnusableYaml, read_yaml
-from ddnn.formats.sealed_json import parse_json
 from ddnn.measuring.evaluation import Score
 from ddnn.network.storage import write_text
 from ddnn.runs.run_directory import LAST_KEY, RunDirectory
+from ddnn_runtime.sealed_json import parse_json
 
 _FREE_KEYS = ("methods", "seeds", "budget", "output", "jobs")  # may change from one call to the next: runs are added
 _FREE_TRAIN_KEYS = (*OWN_KEYS, "data_root", "device", "workers", "checkpoint_epochs")

@@ -18,25 +18,24 @@ class CascadeConfig:
         macs: the most accurate cascade that costs at most so many multiply-accumulates an image on average.
         latency_ms: the most accurate cascade that takes at most so many milliseconds an image on average, estimated
             from the measured times of its pieces.
-        cost: what the cheapest cascade is the cheapest in, where an accuracy is to be reached: macs, or ms, estimated
-            likewise.
-        boost: share, in [0, 1], of the logits of the net asked before it that a net adds to its own (boosted dynamic
-            networks, `ddnn.network.cascade`); or fit, which chooses it on the held-out images together with the
-            thresholds. The report then shows the best cascade without it, too.
+        cost: what is to be cheap, where an accuracy is to be reached: macs, or ms, estimated likewise.
+        boost: a net adds this share, in [0, 1], of the logits of the net asked before it to its own (boosted dynamic
+            networks, `ddnn.network.cascade`). fit chooses the share on the held-out images, together with the
+            thresholds; the report then shows the best cascade without it, too.
         nets: those that may take part, as a list or with commas between them; None means all.
-        data: whose held-out images to calibrate on, and whose test images to evaluate on: digits, cifar10, cifar100,
+        data: the data set, whose held-out images calibrate and whose test images evaluate: digits, cifar10, cifar100,
             folder:PATH, parquet:PATH or shards:PATH; None means what the run was trained on.
         data_root: where cifar10 and cifar100 are, or are downloaded to.
         export: an export of the run, to calibrate and measure with onnxruntime rather than PyTorch.
         batch_size: images in a batch whose time is measured.
-        threads: of a call; None means as many as there are cores.
+        threads: threads of a call; None means as many as there are cores.
         points: how many other cascades to report, from the cheapest to the most accurate.
-        seconds: for the measurement of times.
+        seconds: how long times are measured.
         output: the folder for report.json and accuracy_over_cost.png; files of these names there are replaced. None
             means RUN/cascade.
         workers: processes that decode large images; None means one a core, at most 8.
-        max_corrupt: leave out up to so many images of a split that cannot be decoded, each named; 0 refuses the first.
-            None means what the run was trained with, and with other data 0.
+        max_corrupt: leave out at most so many images of a split that cannot be decoded, and name each; 0 refuses the
+            first. None means what the run was trained with, or 0 with other data.
         device: where to run; auto takes CUDA or MPS if there is one.
     """
 

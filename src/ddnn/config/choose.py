@@ -16,25 +16,25 @@ class ChooseConfig:
         accuracy: the least accuracy, in (0, 1].
         memory_mb: the most memory in MB that a process which runs the net alone may hold, libraries included.
         on: a profile that `ddnn profile` made, here or elsewhere, or its folder; None measures here and now.
-        runtime: what runs the net: eager, compiled or onnx. None means what the profile has, or without one eager (onnx
-            for an export).
-        batch_size: images in a call; None means what the profile has, or without one 1.
+        runtime: what runs the net: eager, compiled or onnx. None means what the profile has; without a profile eager,
+            or onnx for an export.
+        batch_size: images in a call; None means what the profile has, or 1 without a profile.
         image_size: side of the images in pixels; None means what the profile has, or the network's own.
         threads: threads of a call; None means what the profile has, or all cores.
         precision: number format; None means what the profile has, or fp32 (an export's own).
         seconds: time for a measurement here.
         device: where to run; auto takes CUDA or MPS if there is one.
-        data: the data set for accuracies; None means what the run was trained on. Without --any_depth it is needed
-            where nothing is known of the accuracies, and then its test images are used.
+        data: the data set for accuracies; None means what the run was trained on. Without --any_depth it is needed only
+            if the accuracies are not known. The nets are then scored on its test images.
         data_root: where cifar10 and cifar100 are, or are downloaded to.
-        max_corrupt: leave out up to so many images of a split that cannot be decoded, each named; 0 refuses the first.
-            None means what the run was trained with, and with other data 0.
+        max_corrupt: leave out at most so many images of a split that cannot be decoded, and name each; 0 refuses the
+            first. None means what the run was trained with, or 0 with other data.
         any_depth: search the depths that were not trained too. Each is calibrated and scored on images that were held
             out of the training, or on test images where none were.
         calibration_images: training images for the batch-norm statistics of a depth that was not trained.
         time_budget: seconds for the search.
-        trials: the most depths that it tries.
-        seed: of the order in which it does.
+        trials: the most depths that the search tries.
+        seed: of the order in which it tries them.
         report: the folder for depths.json, depths.csv and pareto_front.png; None means RUN/profiles/DEVICE.
         output: a new directory, for the network with the chosen depth in it.
     """

@@ -39,8 +39,8 @@ class EvaluateConfig:
         data_root: where cifar10, cifar100 and imagenet are; the first two are downloaded there if need be.
         batch_size: images in a batch.
         workers: processes that decode large images; None means one a core, at most 8.
-        max_corrupt: leave out up to so many images that cannot be decoded, each named; 0 refuses the first.
-            None means what the run was trained with, and with other data 0.
+        max_corrupt: leave out at most so many images that cannot be decoded, and name each; 0 refuses the first.
+            None means what the run was trained with, or 0 with other data.
         device: where to run; auto takes CUDA or MPS if there is one.
     """
 

@@ -18,18 +18,19 @@ class CompareConfig:
 
     Args:
         methods: what to compare, as a list or with commas between them: alone (each net by itself), pruned (the full
-            net trained alone, cut to each depth, calibrated and fine-tuned), joint, ekd, and what peers minimise:
+            net trained alone, cut to each depth, calibrated and fine-tuned), joint, ekd, and objectives of peers:
             inplace, adn, sampled, cooperative. An ablation is a method with changed keys, such as ekd:teacher=next or
             joint:loss_weights=sum:ema=0.99. Differences are to alone.
         seeds: of the runs, as a list or with commas between them; two or more give intervals.
         output: the results folder; runs that are complete there are not run again. None means results/FULL-DATA.
-        finetune: epochs of fine-tuning for each pruned net, as a share of the epochs; the full net that it is cut from
-            has had all of them.
+        finetune: how long each pruned net is fine-tuned, as a share of the epochs. The full net that it is cut from is
+            trained for all epochs before that.
         score: the images to score the nets on: test, or validation, on which to choose options.
-        jobs: runs at once; None means one a core, or on GPUs one each, or three for images of up to 64 pixels.
+        jobs: runs at once; None means one for each core; on GPUs one for each GPU, or three where images have up to 64
+            pixels.
         budget: how long each method trains, one or several with commas between them, each a row of the report: epochs
-            (all runs have the same), steps (all runs of a method together have the steps of training all nets alone)
-            or compute (the multiply-accumulates of that, forward and backward, what nets share counted once).
+            (all runs have the same); steps (all runs of a method together have as many steps as training all nets
+            alone); or compute (likewise, in multiply-accumulates, forward and backward; what nets share counts once).
         train: what all runs have in common. `seed`, `objective`, `output` and `resume` are set for each.
     """
 

@@ -5,7 +5,7 @@ from math import inf
 from typing import Literal
 
 from ddnn.config.fields import check, check_max_corrupt, check_types
-from ddnn.formats.geometry import LARGEST_SIDE, LARGEST_SMALL_SIDE
+from ddnn_runtime.geometry import LARGEST_SIDE, LARGEST_SMALL_SIDE
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,8 @@ class AugmentConfig:
             1710.09412), such as 0.2; 0 switches it off.
         cutmix: the same for pasting a rectangle of another image (Yun et al., arXiv 1905.04899), such as 1. With both,
             each batch has one of them, with equal chances.
-        repeats: samples of an image in a batch, each augmented anew; an epoch then has so many times fewer images
-            (Hoffer et al., arXiv 1901.09335).
+        repeats: how often an image comes in one batch, augmented anew each time; an epoch then has as many times fewer
+            images (repeated augmentation, Hoffer et al., arXiv 1901.09335).
         sizes: the side of large training images from some epochs on, counted from 0, in place of image_size, such as
             {0: 128, 30: 160, 60: 224}; scores are always those at image_size.
         subnets: what sub-nets see: the same as the full net; or, with weak, the same crops without policy, erase,
@@ -70,12 +70,12 @@ class ShardsConfig:
     """Where shards that are not on this machine are kept while they are used.
 
     Args:
-        index: path or URL of the shards' index, where it does not lie beside them as index.parquet.
+        index: path or URL of the shards' index, if it is not beside them as index.parquet.
         cache: folder that shards are downloaded into, shared by all processes and runs of a machine; None means
             ~/.cache/ddnn/shards.
         cache_gib: the most that it holds, in GiB; the shards that were not used for longest are deleted.
-        block: a training epoch goes through so many remote shards at a time, in an order and with their images
-            shuffled anew for each epoch. Shards on this machine are shuffled as a whole.
+        block: how many remote shards are shuffled together. Each training epoch takes the shards in a new random order,
+            and shuffles the images of so many at a time. Shards on this machine are shuffled as a whole.
     """
 
     index: str | None = None
@@ -104,8 +104,8 @@ class DataConfig:
         augment: random changes to the training images.
         batch_size: images in a batch, those of all processes together.
         workers: processes that decode large images; None means one a core, at most 8.
-        max_corrupt: leave out up to so many images of a split that cannot be decoded, each named once (by each process
-            for itself); in training, others take their place. 0 refuses the first.
+        max_corrupt: leave out at most so many images of a split that cannot be decoded; each process names each once.
+            In training, others take their place. 0 refuses the first.
         shards: where remote shards are kept while they are used.
     """
 

@@ -14,10 +14,10 @@ class ExportConfig:
         format: onnx, for onnxruntime and most other engines, with one weight file for all nets; or torch, for
             torch.export.load, each net with weights of its own.
         output: a folder that does not exist; None means RUN/export.
-        pieces: export the pieces between which nets part, too, with which a cascade computes what nets have in common
-            once; doubles the time of an export to ONNX.
+        pieces: also export the pieces between the places where nets part. With them a cascade computes what nets have
+            in common only once. This doubles the time of an export to ONNX.
         check_images: how many images each graph is compared with PyTorch on.
-        data: where these come from, as of `ddnn evaluate`; None means the test images of the run's data.
+        data: where these come from, as for `ddnn evaluate`; None means the test images of the run's data.
         data_root: where cifar10 and cifar100 are, or are downloaded to.
     """
 

@@ -18,17 +18,17 @@ class QuantizeConfig:
         max_drop: the most that the accuracy of any net may fall by, a share in [0, 1); as many blocks as this allows
             are put into int8. None means 0.01, unless latency_ms is given.
         latency_ms: the most milliseconds that the full net may take here for one image; as few blocks as this needs
-            are put into int8. Instead of max_drop.
+            are put into int8. Give it instead of max_drop.
         calibration_images: training images from which the ranges of activations are found.
         validation_images: held-out images on which accuracies are compared while blocks are chosen.
-        weight_bits: of the codes of weights. 8 is a little closer to float, but needs a processor with VNNI or the
+        weight_bits: bits of the codes of weights. 8 is a little closer to float, but needs a processor with VNNI or the
             like: without it, sums of 8-bit products are cut off (docs/quantization.md).
-        threads: for a call of a net; None means as many as there are cores.
-        data: the data set, as of `ddnn evaluate`; None means what the run was trained on.
+        threads: threads of a call of a net; None means as many as there are cores.
+        data: the data set, as for `ddnn evaluate`; None means what the run was trained on.
         data_root: where cifar10 and cifar100 are, or are downloaded to.
         workers: processes that decode large images; None means one a core, at most 8.
-        max_corrupt: leave out up to so many images of a split that cannot be decoded, each named; 0 refuses the first.
-            None means what the run was trained with, and with other data 0.
+        max_corrupt: leave out at most so many images of a split that cannot be decoded, and name each; 0 refuses the
+            first. None means what the run was trained with, or 0 with other data.
     """
 
     output: str | None = None

@@ -25,11 +25,11 @@ class EKDConfig:
         ramp_epochs: alpha and beta grow from 0 to their values over so many epochs.
         teacher: whose posterior teaches: full is the full net, mean the mean of all nets' logits, next the next deeper
             net of the step, average the running average of the full net's weights, from which the full net learns too.
-        teach_full: false has the full net learn from the labels alone where the average teaches; it does so with
-            every other teacher.
-        decay: of that average: the share of it that a step keeps.
-        memory: of that average, in epochs, in place of decay: 0.13 with 390 steps an epoch is a decay of 0.98. The
-            decay is at least 0.8.
+        teach_full: with the teacher average, the full net learns from it, too. false: it learns from the labels alone,
+            as with every other teacher.
+        decay: of the teacher average: the share of the average that a step keeps.
+        memory: of the teacher average, in epochs, in place of decay: 0.13 with 390 steps an epoch is a decay of 0.98.
+            The decay is at least 0.8.
         divergence: kl; or alpha, for each image the larger of that and one that punishes what the teacher rules out
             (AlphaNet, arXiv 2102.07954).
         clip_ratio: of the divergence alpha: the largest ratio of posteriors that counts.
@@ -88,7 +88,7 @@ class TrainConfig(ViewsConfig):
             None means none, and with the objective adn the smallest.
         zero_init: let the last norm of every residual branch of a fresh network start at zero, so that all nets of a
             ResNet start as one function; see `ddnn.build`.
-        objective: ekd; joint, which is cross-entropy on every net without distillation; or what a peer minimises:
+        objective: ekd; joint, which is cross-entropy on every net without distillation; or the objective of a peer:
             inplace (universally slimmable networks), adn (adaptive depth networks; nets between the smallest and the
             full net are calibrated only), sampled (once-for-all) or cooperative (two networks that teach each other).
             `ddnn.objectives` has the formulas.
@@ -96,15 +96,15 @@ class TrainConfig(ViewsConfig):
             the full net too, with alpha 1, temperature 2 and no attention term.
         subnets_from: train the full net alone for this share of the epochs, and the sub-nets from there on, for ekd
             and joint; 0.1 of 20 is two epochs.
-        subnets_ramp: the weight of all that sub-nets add to the loss grows from 0 over this share of the epochs, for
-            ekd and joint.
-        loss_weights: weights of the losses of nets by their names, for ekd and joint; where none is given, the full
-            net has 1, and each sub-net 1 over their number. Or a rule for all: mean is that, and sum gives each 1.
+        subnets_ramp: the weight of the sub-nets' part of the loss grows from 0 over this share of the epochs, for ekd
+            and joint.
+        loss_weights: weights of the losses of nets by their names, for ekd and joint. Without one, the full net has 1,
+            and each sub-net 1 over the number of sub-nets. Or a rule for all: mean is this, and sum gives each 1.
         fork_gradients: what flows back from the nets into what they have in common: the sum of their gradients, or the
             mean (gradient equilibrium, `ddnn.network.fork_gradients`).
         alternate: the full net and its sub-nets learn in turn, a step each: the first step trains the full net alone,
             the second the sub-nets, and so on. Where the full net teaches, it runs without a gradient in the steps of
-            its sub-nets. Weights of nets that do not learn in a step rest in it.
+            its sub-nets. Weights of nets that do not learn in a step stay as they are.
         epochs: passes over the training images.
         optimizer: sgd (with Nesterov momentum) or adamw.
         lr: peak learning rate; None means 0.1 for sgd, more in proportion for batches above 128, 0.001 for adamw.
@@ -113,7 +113,7 @@ class TrainConfig(ViewsConfig):
         schedule: cosine to zero, or step: the learning rate drops at the milestones.
         milestones: of the schedule step: shares of the epochs, ascending, in (0, 1); 0.3 of 200 is after 60 epochs.
             Empty, it keeps the learning rate.
-        gamma: of the schedule step: the factor on the learning rate at each milestone.
+        gamma: of the schedule step: the learning rate is multiplied by it at each milestone.
         warmup_epochs: the learning rate grows from 0 over so many epochs.
         label_smoothing: share of the label spread over all classes.
         clip: largest norm of the gradient; None does not clip.
@@ -125,7 +125,7 @@ class TrainConfig(ViewsConfig):
         checkpoint_epochs: save at the end of every so many epochs, and of the last one; 1 saves each. Where epochs take
             seconds, writing takes a notable part of them.
         checkpoint_minutes: save within an epoch, too, every so many minutes.
-        checkpoint_steps: save within an epoch every so many steps, besides.
+        checkpoint_steps: also save within an epoch every so many steps.
         keep_checkpoints: how many checkpoints stay, the newest ones.
         device: where to train; auto takes CUDA or MPS if there is one.
         precision: Lightning's name of the number format; auto is bf16-mixed where the device computes with bfloat16
@@ -142,7 +142,7 @@ class TrainConfig(ViewsConfig):
         sync_norm: batch norm over the images of all processes instead of each one's own.
         accumulate: compute each batch in so many parts, one after another: less memory for more time. Batch norm sees
             a part at a time.
-        limit: at most so many batches an epoch, and of validation and test images: to try out a long run.
+        limit: at most so many batches an epoch, and of validation and test images; to try out a long run.
     """
 
     full: str = "resnet20"

@@ -5,7 +5,7 @@ from typing import Literal
 
 from ddnn.config.data import DataConfig
 from ddnn.config.fields import check
-from ddnn.formats.geometry import LARGEST_SIDE
+from ddnn_runtime.geometry import LARGEST_SIDE
 
 
 @dataclass(frozen=True)
@@ -14,13 +14,13 @@ class ViewsConfig(DataConfig):
     `DataConfig` come first.
 
     Args:
-        subnet_sizes: sides in pixels, smaller than the images, of which sub-nets see one in some of the steps, such as
-            [24, 16] (MutualNet, arXiv 1909.12978). In those, the full net sees the images as they are and shares no
-            computation with its sub-nets, which share among themselves.
+        subnet_sizes: sides in pixels, smaller than the images, such as [24, 16]. In some steps the sub-nets see the
+            images at one of these sizes (MutualNet, arXiv 1909.12978). The full net sees the images as they are. In
+            these steps it shares no computation with its sub-nets; they share among themselves.
         subnet_size_share: the share of such steps; which they are follows from the seed.
-        full_dropout: share of what goes into the full net's last layer that is dropped in training; the sub-nets drop
-            nothing. This regularises the net that can overfit, as in AlphaNet (arXiv 2102.07954).
-        label_smoothing_on: the labels of which nets are smoothed: all, or for the same reason those of the full net.
+        full_dropout: dropout in training before the full net's last layer; the sub-nets have none. This regularises
+            the net that can overfit, as in AlphaNet (arXiv 2102.07954).
+        label_smoothing_on: whose labels are smoothed: all, or full for the same reason.
     """
 
     subnet_sizes: list[int] | None = None

@@ -20,8 +20,8 @@ from ddnn.data.policies import BATCHED
 from ddnn.data.sources import open_source
 from ddnn.data.splits import Source, Split, hold_out, subset
 from ddnn.errors import DataError
-from ddnn.formats.data_spec import DataSpec
-from ddnn.formats.geometry import LARGEST_SMALL_SIDE, is_small
+from ddnn_runtime.data_spec import DataSpec
+from ddnn_runtime.geometry import LARGEST_SMALL_SIDE, is_small
 
 _USUAL_SIDE = 224
 

@@ -15,8 +15,8 @@ from torchvision.io import ImageReadMode, decode_image
 from torchvision.transforms.v2 import functional
 
 from ddnn.errors import UnreadableImageError
-from ddnn.formats.data_spec import DataSpec
-from ddnn.formats.geometry import LARGEST_IMAGE, TOO_LARGE, covering, is_small
+from ddnn_runtime.data_spec import DataSpec
+from ddnn_runtime.geometry import LARGEST_IMAGE, TOO_LARGE, covering, is_small
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)

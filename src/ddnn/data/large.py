@@ -24,7 +24,7 @@ from ddnn.data.order import EpochOrder, derive_seed
 from ddnn.data.splits import Split
 from ddnn.data.worker_signals import ended_by_parent_alone
 from ddnn.errors import DataError, UnreadableImageError
-from ddnn.formats.data_spec import DataSpec
+from ddnn_runtime.data_spec import DataSpec
 
 _POLICIES = {
     "none": nn.Identity,

@@ -20,7 +20,7 @@ from ddnn.data.order import EpochOrder, derive_seed
 from ddnn.data.policies import Drawn, apply, draw_policy
 from ddnn.data.splits import Split
 from ddnn.errors import DataError, UnreadableImageError
-from ddnn.formats.data_spec import DataSpec
+from ddnn_runtime.data_spec import DataSpec
 
 _AUGMENTATION_STREAM = 1  # sets the seeds of augmentation apart from those of the order
 _POLICY_STREAM = 6  # and those of policies, which are drawn on the CPU

@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ddnn.deployment.answers import cascade
-from ddnn.deployment.manifest import INPUT, Manifest
-from ddnn.deployment.sessions import Sessions
 from ddnn.errors import DDNNError
 from ddnn.families.modes import in_mode
 from ddnn.network import DepthDynamicNetwork
+from ddnn_runtime.answers import cascade
+from ddnn_runtime.manifest import INPUT, Manifest
+from ddnn_runtime.sessions import Sessions
 
 TOLERANCE = 1e-4
 """Largest difference of a logit, in units of the largest logit where that is above one."""

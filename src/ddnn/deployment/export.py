@@ -17,14 +17,14 @@ from torch import Tensor
 from ddnn.deployment.agreement import check_onnx, check_torch
 from ddnn.deployment.graphs import OPSET, NotExportable, describe, require_onnx, shares_cheaply
 from ddnn.deployment.joint_graph import GraphPiece, JointGraph
-from ddnn.deployment.manifest import INPUT, MANIFEST, OUTPUT, WEIGHTS, File, Manifest, Net, Piece
 from ddnn.deployment.weight_file import WeightFile
 from ddnn.families.modes import in_mode
-from ddnn.formats.cascade_spec import CascadeSpec
 from ddnn.formats.staging import staged
 from ddnn.measuring.macs import cost
 from ddnn.network import DepthDynamicNetwork
 from ddnn.network.storage import disk_errors, write_bytes, write_text
+from ddnn_runtime.cascade_spec import CascadeSpec
+from ddnn_runtime.manifest import INPUT, MANIFEST, OUTPUT, WEIGHTS, File, Manifest, Net, Piece
 
 if TYPE_CHECKING:
     import onnx_ir as ir

@@ -32,7 +32,6 @@ def require_onnx() -> None:
     """Raise a DDNNError unless what exports to ONNX is installed."""
     try:
         import onnx  # noqa: F401
-        import onnxruntime  # noqa: F401
         import onnxscript  # noqa: F401
     except ImportError as error:
         raise DDNNError(f"{error.name} is not installed, which ONNX needs: pip install 'ddnn[onnx]'") from None

@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from torch.utils import _pytree
 
 from ddnn.deployment.graphs import make_graph
-from ddnn.deployment.manifest import INPUT, OUTPUT
 from ddnn.families.modes import in_mode
 from ddnn.measuring.macs import macs
 from ddnn.network import DepthDynamicNetwork
 from ddnn.network.segments import Segment, SegmentModule
+from ddnn_runtime.manifest import INPUT, OUTPUT
 
 if TYPE_CHECKING:
     import onnx_ir as ir

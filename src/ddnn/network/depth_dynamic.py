@@ -16,8 +16,6 @@ from torch import Tensor, nn
 
 from ddnn.errors import DDNNError, near
 from ddnn.families import Depth, Family, Step, resolve_depths
-from ddnn.formats.cascade_spec import check_boost, participants
-from ddnn.formats.data_spec import DataSpec
 from ddnn.network import storage
 from ddnn.network.cascade import CascadeOutput, run_cascade
 from ddnn.network.lanes import ForkGradients, Output, run, run_separately
@@ -26,6 +24,8 @@ from ddnn.network.private_norms import make_norms_private
 from ddnn.network.routes import Routes
 from ddnn.network.segments import Segment, whole_nets
 from ddnn.network.sharing import corresponding_paths, detach_parts, share_modules, tie
+from ddnn_runtime.cascade_spec import check_boost, participants
+from ddnn_runtime.data_spec import DataSpec
 
 
 class DepthDynamicNetwork(nn.Module):

@@ -11,11 +11,11 @@ from ddnn.errors import DDNNError, ModelFileError, near
 from ddnn.families import REGISTRY, Depth, Family
 from ddnn.families.own_model import OwnModel
 from ddnn.families.timm_models import TimmModel
-from ddnn.formats.untrusted import UnfitValueError, listed, mapping, shown, text
 from ddnn.network import storage
 from ddnn.network.building import tie_subnets, with_private_norms
 from ddnn.network.depth_dynamic import DepthDynamicNetwork
 from ddnn.network.stored_config import StoredConfig, check_shapes
+from ddnn_runtime.untrusted import UnfitValueError, listed, mapping, shown, text
 
 _FLOATS = {torch.float16, torch.bfloat16, torch.float32, torch.float64}  # may be stored for each other
 

@@ -22,8 +22,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ddnn.errors import ModelFileError
-from ddnn.formats.sealed_json import sealed, unsealed
-from ddnn.formats.untrusted import shown
+from ddnn_runtime.sealed_json import sealed, unsealed
+from ddnn_runtime.untrusted import shown
 
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"

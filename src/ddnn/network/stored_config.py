@@ -12,8 +12,8 @@ from torch import Tensor
 
 from ddnn.errors import ModelFileError
 from ddnn.families import Depth
-from ddnn.formats.data_spec import DataSpec
-from ddnn.formats.untrusted import UnfitValueError, count, known, listed, mapping, name, text
+from ddnn_runtime.data_spec import DataSpec
+from ddnn_runtime.untrusted import UnfitValueError, count, known, listed, mapping, name, text
 
 MOST_NETS = 1000
 

@@ -5,22 +5,19 @@ norms' weights if they are private), which may come from a checkpoint of that su
 classes is left fresh, and that is said.
 """
 
-import pickle
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
-from zipfile import is_zipfile
 
 import torch
 import torchvision
 from torch import Tensor, nn
 
 from ddnn.errors import DDNNError, ModelFileError
-from ddnn.network.storage import is_whole_archive, read_tensors
+from ddnn.network.checkpoint_files import SUFFIXES, fitted, read_checkpoint
 
 State = Mapping[str, Tensor]
-FILES = (".safetensors", ".pt", ".pth")
 
 
 def read_weights(source: str | Path, model: str) -> dict[str, Tensor]:
@@ -36,8 +33,8 @@ def read_weights(source: str | Path, model: str) -> dict[str, Tensor]:
         DDNNError: for an unknown name, or weights that cannot be downloaded.
     """
     text = str(source)
-    if Path(text).suffix in FILES:
-        return _read_file(Path(text))
+    if Path(text).suffix in SUFFIXES or Path(text).is_file():
+        return read_checkpoint(Path(text))
     if text.startswith("timm/"):
         return _download(text, lambda: _timm_state(text.removeprefix("timm/")))
     names = torchvision_weights(model)
@@ -45,7 +42,7 @@ def read_weights(source: str | Path, model: str) -> dict[str, Tensor]:
     if name not in names:
         known = f"torchvision's for {model} are {', '.join(names)}" if names else f"torchvision has none for {model}"
         raise DDNNError(
-            f"unknown weights {text!r}: give a {', '.join(FILES)} file, timm/NAME, or torchvision's; {known}"
+            f"unknown weights {text!r}: give a {', '.join(SUFFIXES)} file, timm/NAME, or torchvision's; {known}"
         )
     return _download(text, lambda: names[name].get_state_dict(progress=False, check_hash=True))
 
@@ -71,24 +68,28 @@ def load_weights(model: nn.Module, state: State, source: str, head: tuple[str, .
         ModelFileError: if names or shapes differ but for the head's.
     """
     own = model.state_dict()
-    wrong = [f"{key} is missing there" for key in own.keys() - state.keys()]
-    wrong += [f"{key} is none of its" for key in state.keys() - own.keys()]
+    state = _as_of_today(fitted(state, own, source), own)
+    absent = own.keys() - state.keys()
+    headless = {key for key in absent if _is_head(key, head)}
+    wrong = [f"{key} is missing there" for key in absent - headless]
+    wrong += [f"{key} is none of its" for key in state.keys() - own.keys() if not (headless and _is_head(key, head))]
     differing = [key for key in own.keys() & state.keys() if own[key].shape != state[key].shape]
-    fresh = [key for key in differing if _is_head(key, head) and own[key].shape[1:] == state[key].shape[1:]]
+    resized = [key for key in differing if _is_head(key, head) and own[key].shape[1:] == state[key].shape[1:]]
     wrong += [
         f"{key} is {tuple(state[key].shape)} there and {tuple(own[key].shape)} in the net"
         for key in differing
-        if key not in fresh
+        if key not in resized
     ]
     spoilt = [key for key, tensor in state.items() if tensor.is_floating_point() and tensor.isnan().any()]
     if spoilt and not wrong:
         raise ModelFileError(f"{source} is spoilt: {spoilt[0]} holds values that are no numbers; start from others")
     if wrong:
         raise ModelFileError(f"{source} is no state dict of this net: {len(wrong)} entries differ; {sorted(wrong)[0]}")
+    fresh = {*headless, *resized}
     if fresh:
-        there, here = state[fresh[0]].shape[0], own[fresh[0]].shape[0]
-        warnings.warn(f"{source} is for {there} classes and this network for {here}: its head starts fresh "
-                      f"({', '.join(sorted(fresh))})", stacklevel=3)  # fmt: skip
+        why = (f"for {state[resized[0]].shape[0]} classes and this network for {own[resized[0]].shape[0]}" if resized
+               else "without a head of this form")  # fmt: skip
+        warnings.warn(f"{source} is {why}: its head starts fresh ({', '.join(sorted(fresh))})", stacklevel=3)
     model.load_state_dict({key: own[key] if key in fresh else state[key] for key in own})
 
 
@@ -100,7 +101,8 @@ def load_private(subnet: nn.Module, full: nn.Module, state: State, source: str) 
         ModelFileError: if one is missing there, or has another shape.
     """
     shared = {id(tensor) for tensor in [*full.parameters(), *full.buffers()]}
-    stored = subnet.state_dict().keys()
+    own = subnet.state_dict()
+    stored, state = own.keys(), _as_of_today(fitted(state, own, source), own)
     for name, tensor in [*subnet.named_parameters(), *subnet.named_buffers()]:
         if id(tensor) in shared or name not in stored:
             continue
@@ -109,31 +111,14 @@ def load_private(subnet: nn.Module, full: nn.Module, state: State, source: str) 
         tensor.copy_(state[name])
 
 
+def _as_of_today(state: State, own: State) -> State:
+    """Before torch 0.4.1 norms did not count their batches: that count, which only momentum None reads, is added."""
+    counters = {key: value for key, value in own.items() if key.endswith(".num_batches_tracked")}
+    return {**counters, **state}
+
+
 def _is_head(key: str, head: tuple[str, ...]) -> bool:
     return any(key.startswith(f"{path}.") for path in head)
-
-
-def _read_file(path: Path) -> dict[str, Tensor]:
-    if not path.is_file():
-        raise ModelFileError(f"{path} is missing; weights must be a {', '.join(FILES)} file")
-    if path.suffix == ".safetensors":
-        return read_tensors(path)
-    if is_zipfile(path) and not is_whole_archive(path):  # torch does not look at the checksums
-        raise ModelFileError(f"{path} is damaged: the checksums in it differ; copy or download it again")
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError:
-        raise ModelFileError(
-            f"{path} holds other things than tensors, or is damaged, and was not unpickled, since that could run code; "
-            "save model.state_dict() alone"
-        ) from None
-    except Exception as error:  # torch.load lets through whatever a damaged archive makes pickle or zip raise
-        raise ModelFileError(f"{path} cannot be read as a state dict: {type(error).__name__}") from None
-    if isinstance(state, Mapping) and isinstance(state.get("state_dict"), Mapping):
-        state = state["state_dict"]
-    if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise ModelFileError(f"{path} holds no state dict: it must map names to tensors")
-    return dict(state)
 
 
 def _timm_state(name: str) -> dict[str, Tensor]:

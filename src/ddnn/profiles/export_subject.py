@@ -6,11 +6,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ddnn.deployment import Runtime
 from ddnn.errors import DDNNError
-from ddnn.measuring.latency import Work
 from ddnn.profiles.profile import Condition, NetFacts
 from ddnn.profiles.subject import Accuracies, Subject
+from ddnn_runtime import Runtime
+from ddnn_runtime.latency import Work
 
 
 class ExportSubject(Subject):

@@ -10,7 +10,6 @@ from pathlib import Path
 from ddnn.config import ProfileConfig
 from ddnn.errors import DDNNError
 from ddnn.measuring.devices import processor
-from ddnn.measuring.latency import Latency, interleaved_for, latencies
 from ddnn.profiles import memory
 from ddnn.profiles.conditions import optional, plan
 from ddnn.profiles.memory import Group, Memory
@@ -18,6 +17,7 @@ from ddnn.profiles.profile import Condition, Figures, Measured, Profile
 from ddnn.profiles.report import folder_for, reserved, write_profile
 from ddnn.profiles.steps import Step, steps
 from ddnn.profiles.subject import Accuracies, Subject, cores, open_subject
+from ddnn_runtime.latency import Latency, interleaved_for, latencies
 
 
 def profile(run: str | Path, config: ProfileConfig | None = None, *, progress: bool = True) -> Profile:

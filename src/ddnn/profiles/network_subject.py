@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from ddnn.deployment.extraction import extract_to_file
 from ddnn.errors import DDNNError
 from ddnn.measuring.devices import pick_device
-from ddnn.measuring.latency import Work
 from ddnn.measuring.macs import cost
 from ddnn.network import DepthDynamicNetwork, storage
 from ddnn.network.loading import load, network_directory
@@ -25,6 +24,7 @@ from ddnn.profiles.export_subject import runtime_works
 from ddnn.profiles.profile import Condition, NetFacts
 from ddnn.profiles.subject import Accuracies, Subject
 from ddnn.runs.run_directory import RunDirectory
+from ddnn_runtime.latency import Work
 
 _TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 _PROGRAMS = 1000  # torch compiles eight of one class at most, and runs the rest uncompiled, unless it is told

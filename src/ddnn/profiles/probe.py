@@ -29,7 +29,7 @@ def _onnxruntime(task: Mapping[str, Any]) -> dict[str, Any]:
     import numpy as np
     import onnxruntime  # noqa: F401
 
-    from ddnn.deployment import Runtime
+    from ddnn_runtime import Runtime
 
     library = resident_bytes("VmRSS")
     runtime = Runtime(task["export"], threads=task["threads"])

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from ddnn.errors import DDNNError, ModelFileError
-from ddnn.formats.sealed_json import parse_json
 from ddnn.profiles.profile import FORMAT, KIND, PROFILE, Condition, Figures, Measured, NetFacts, Profile
+from ddnn_runtime.sealed_json import parse_json
 
 
 def read_profile(path: Path) -> Profile:

@@ -12,10 +12,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from ddnn.deployment.manifest import is_export
 from ddnn.errors import DDNNError
-from ddnn.measuring.latency import Work
 from ddnn.profiles.profile import Condition, NetFacts
+from ddnn_runtime.latency import Work
+from ddnn_runtime.manifest import is_export
 
 
 @dataclass(frozen=True)

@@ -27,8 +27,8 @@ from torch import Tensor
 from ddnn.config import DataConfig, EvaluateConfig, TrainConfig, from_fields, unknown_keys
 from ddnn.errors import DDNNError, ModelFileError
 from ddnn.formats.safe_yaml import UnusableYaml, read_yaml
-from ddnn.formats.sealed_json import parse_json
 from ddnn.network.storage import checkpoint_files, is_whole_checkpoint, write_text
+from ddnn_runtime.sealed_json import parse_json
 
 LAST_KEY = "precision"
 """Ends a configuration file, and is at or near the end of those of older versions: without it, one was cut short."""

@@ -16,8 +16,8 @@ from ddnn.cascading.thresholds import Point
 from ddnn.cascading.timing import Timings, time_calls
 from ddnn.cascading.verdict import verdict
 from ddnn.cascading.votes import Votes
-from ddnn.formats.cascade_spec import CalibratedOn
-from ddnn.measuring.latency import no_wait
+from ddnn_runtime.cascade_spec import CalibratedOn
+from ddnn_runtime.latency import no_wait
 
 MACS = Costs("macs", ((("a", "b"), 10.0), (("a",), 2.0), (("b",), 30.0)))
 

@@ -9,7 +9,7 @@ from torchvision.transforms import v2
 from ddnn.data import read_image
 from ddnn.data.images import decode, normalise, resize, statistics
 from ddnn.errors import UnreadableImageError
-from ddnn.formats.data_spec import DataSpec
+from ddnn_runtime.data_spec import DataSpec
 
 SPEC = DataSpec(3, (16, 16), (0.4, 0.5, 0.6), (0.2, 0.25, 0.3), ("cat", "dog"))
 PIXELS = np.random.default_rng(0).integers(0, 256, (20, 24, 3), dtype=np.uint8)

@@ -12,7 +12,7 @@ from ddnn.data import open_data, read_image
 from ddnn.data.images import normalise
 from ddnn.data.large import training_transform
 from ddnn.errors import UnreadableImageError
-from ddnn.formats.data_spec import DataSpec
+from ddnn_runtime.data_spec import DataSpec
 from tests.unit.data.loaders import batches, same
 
 

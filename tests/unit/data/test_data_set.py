@@ -10,7 +10,7 @@ import torch
 from ddnn.config import AugmentConfig, DataConfig
 from ddnn.data import Data, open_data
 from ddnn.errors import DataError
-from ddnn.formats.data_spec import DataSpec
+from ddnn_runtime.data_spec import DataSpec
 from tests.unit.data.loaders import batches, same
 
 DIGITS = DataConfig(batch_size=100, augment=AugmentConfig(erase=0.5, flip=True))

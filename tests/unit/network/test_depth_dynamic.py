@@ -12,7 +12,7 @@ from torch import nn
 
 import ddnn
 from ddnn.errors import DDNNError, ModelFileError
-from ddnn.formats.sealed_json import sealed, unsealed
+from ddnn_runtime.sealed_json import sealed, unsealed
 
 DEPTHS = st.tuples(*[st.integers(1, 3)] * 3).filter(lambda depth: depth != (3, 3, 3))
 

@@ -15,11 +15,11 @@ from torch import Tensor, nn
 import ddnn
 from ddnn.config import TrainConfig
 from ddnn.errors import DDNNError, ModelFileError
-from ddnn.formats.sealed_json import sealed, unsealed
 from ddnn.network import joint_call
 from ddnn.network.private_norms import is_norm
 from ddnn.network.sharing import Part
 from ddnn.training.optimization import make_optimizer, parameter_groups
+from ddnn_runtime.sealed_json import sealed, unsealed
 
 DEPTHS = {"a": (1, 2, 2), "b": (1, 2, 1), "c": (1, 1, 1)}
 

@@ -5,9 +5,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from ddnn.errors import DDNNError
-from ddnn.measuring.latency import Work
 from ddnn.profiles.profile import Condition, Figures, Measured, NetFacts, Profile
 from ddnn.profiles.subject import Accuracies, Subject
+from ddnn_runtime.latency import Work
 
 EAGER = Condition("eager", "fp32", 1, (32, 32), 1)
 ONNX = Condition("onnx", "fp32", 8, (32, 32), 2)

@@ -18,8 +18,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ddnn.errors import DataError
-from ddnn.formats.sealed_json import sealed, unsealed
 from ddnn.network.storage import write_bytes
+from ddnn_runtime.sealed_json import sealed, unsealed
 
 FILE = "index.parquet"
 SPLITS = ("train", "validation", "test")

@@ -34,8 +34,8 @@ def index_shards(
     >>> index_shards("/data", {"train": ["../000000.tar"]})
     Traceback (most recent call last):
     ...
-    ddnn.errors.DataError: '../000000.tar' is no path of a shard: it must be letters, digits and ._+=@- with / between \
-folders, stay below the root and end in .tar
+    ddnn_runtime.errors.DataError: '../000000.tar' is no path of a shard: it must be letters, digits and ._+=@- with / \
+between folders, stay below the root and end in .tar
     """
     shards: list[Shard] = []
     rows: list[tuple[int, str, int, int, int]] = []

@@ -14,7 +14,7 @@ from typing import IO, NamedTuple
 
 from ddnn.data.folder import EXTENSIONS
 from ddnn.errors import DataError
-from ddnn.formats.sealed_json import parse_json
+from ddnn_runtime.sealed_json import parse_json
 
 _NAME = re.compile(r"((?:.*/)?[^./][^/.]*)\.([^/]*)", re.DOTALL)
 _LARGEST_LABEL = 2**20  # bytes of a .cls or .json

@@ -16,8 +16,8 @@ import onnx
 from onnxruntime.quantization import CalibrationMethod, QDQQuantizer, QuantType
 from onnxruntime.quantization.calibrate import CalibrationDataReader, TensorData, TensorsData, create_calibrator
 
-from ddnn.deployment.manifest import INPUT
 from ddnn.deployment.quantization.scheme import Scheme
+from ddnn_runtime.manifest import INPUT
 
 _STEPS = 255
 """Of an activation, which is coded in 8 bits."""

@@ -8,13 +8,13 @@ import onnx
 import onnx_ir as ir
 
 from ddnn.deployment.graphs import describe
-from ddnn.deployment.manifest import MANIFEST, WEIGHTS, File, Manifest
 from ddnn.deployment.quantization.images import Labelled
 from ddnn.deployment.quantization.report import CHOSEN, FLOAT, FORMS, INT8, Form, Weights
 from ddnn.deployment.quantization.trials import Trials, accuracies, caller
-from ddnn.deployment.sessions import open_session
 from ddnn.deployment.weight_file import SMALLEST, WeightFile
-from ddnn.measuring.latency import interleaved_for, latencies
+from ddnn_runtime.latency import interleaved_for, latencies
+from ddnn_runtime.manifest import MANIFEST, WEIGHTS, File, Manifest
+from ddnn_runtime.sessions import open_session
 
 SECONDS = 3.0
 """For the latency of a net in all its forms."""
@@ -67,8 +67,8 @@ def measure(trials: Trials, stage: Path, int8: Collection[str], test: Iterable[L
     sessions, sizes = {}, {}
     for name, net in trials.nets.items():
         whole = net.quantized(net.blocks)
-        sessions[name, FLOAT] = open_session(net.graph, trials.threads)
-        sessions[name, INT8] = open_session(whole, trials.threads)
+        sessions[name, FLOAT] = open_session(net.graph.SerializeToString(), trials.threads)
+        sessions[name, INT8] = open_session(whole.SerializeToString(), trials.threads)
         sessions[name, CHOSEN] = open_session(str(stage / f"{name}.onnx"), trials.threads)
         graphs = {FLOAT: net.graph, INT8: whole, CHOSEN: net.quantized(int8)}
         sizes |= {(name, form): sum(_sizes(graph)) for form, graph in graphs.items()}

@@ -13,7 +13,6 @@ import torch
 
 from ddnn.config import QuantizeConfig
 from ddnn.deployment.export import export_onnx
-from ddnn.deployment.manifest import Manifest
 from ddnn.deployment.quantization.float_net import FloatNet
 from ddnn.deployment.quantization.forms import measure, write_graphs, write_manifest
 from ddnn.deployment.quantization.images import Images, count
@@ -34,6 +33,7 @@ from ddnn.formats.staging import staged
 from ddnn.measuring.devices import processor
 from ddnn.network import DepthDynamicNetwork
 from ddnn.reporting.tables import to_json
+from ddnn_runtime.manifest import Manifest
 
 REPORT = "quantization.json"
 """What was tried and what it gave, beside the export's manifest."""

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import onnx
 
-from ddnn.deployment.manifest import INPUT
 from ddnn.deployment.quantization.float_net import FloatNet
 from ddnn.deployment.quantization.images import Labelled
-from ddnn.deployment.sessions import open_session
-from ddnn.measuring.latency import interleaved_for, latencies
+from ddnn_runtime.latency import interleaved_for, latencies
+from ddnn_runtime.manifest import INPUT
+from ddnn_runtime.sessions import open_session
 
 SECONDS = 1.0
 """For one measurement of time."""
@@ -84,13 +84,14 @@ class Trials:
         """
         full = list(self.nets.values())[-1]
         graphs = {"float": full.graph, "choice": full.quantized(blocks)}
-        calls = {name: caller(open_session(graph, self.threads), self.example) for name, graph in graphs.items()}
+        sessions = {name: open_session(graph.SerializeToString(), self.threads) for name, graph in graphs.items()}
+        calls = {name: caller(session, self.example) for name, session in sessions.items()}
         seconds = interleaved_for(calls, SECONDS)
         self._float_seconds += seconds["float"]
         return 1e3 * median(self._float_seconds) * latencies(seconds, "float")["choice"].ratio
 
     def _logits(self, graph: onnx.ModelProto) -> np.ndarray:
-        session = open_session(graph, self.threads)
+        session = open_session(graph.SerializeToString(), self.threads)
         return np.concatenate([session.run(None, {INPUT: images})[0] for images in self._images])
 
     def _compare(self, name: str, logits: np.ndarray) -> Result:

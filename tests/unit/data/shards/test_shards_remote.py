@@ -21,7 +21,7 @@ from ddnn.data.shards.cache import GIB, ShardCache
 from ddnn.data.shards.index import ShardIndex, parse_index
 from ddnn.data.sources import open_source
 from ddnn.errors import DataError
-from ddnn.formats.data_spec import DataSpec
+from ddnn_runtime.data_spec import DataSpec
 from tests.unit.data.loaders import batches, same
 
 

@@ -15,8 +15,8 @@ from ddnn.deployment.quantization.float_net import FloatNet
 from ddnn.deployment.quantization.forms import write_graphs
 from ddnn.deployment.quantization.scheme import Scheme
 from ddnn.deployment.quantization.trials import Trials
-from ddnn.deployment.sessions import open_session
 from ddnn.families import REGISTRY, Family
+from ddnn_runtime.sessions import open_session
 from tests.contract.pairs import small_network
 
 QUICK = ("cifar_densenet",)  # its nets have parts of the full net's weights
@@ -59,7 +59,7 @@ def check(family: Family, folder: Path) -> None:
     assert weights.all_nets <= 1.03 * weights.full_net
     assert set(trials.blocks) <= {step.key for step in family.steps(network.depths["full"]) or []}
     for name, net in nets.items():
-        expected = open_session(net.graph, 1).run(None, {"images": images.numpy()})[0]
+        expected = open_session(net.graph.SerializeToString(), 1).run(None, {"images": images.numpy()})[0]
         actual = open_session(str(folder / "int8" / f"{name}.onnx"), 1).run(None, {"images": images.numpy()})[0]
         # random weights average noise out less than trained ones do; of a wrong graph nothing would be left
         assert np.linalg.norm(actual - expected) <= 0.15 * np.linalg.norm(expected)

@@ -11,8 +11,8 @@ import pytest
 from ddnn.deployment.quantization.activations import find_ranges
 from ddnn.deployment.quantization.float_net import FloatNet
 from ddnn.deployment.quantization.scheme import Scheme
-from ddnn.deployment.sessions import open_session
 from ddnn.families import Step
+from ddnn_runtime.sessions import open_session
 from tests.unit.deployment.quantization.graphs import graph_of, node, norm_arrays
 
 STEPS = [Step("stem", ("conv1", "norm")), Step("block", ("conv2",)), Step("head", ("fc",))]
@@ -52,7 +52,7 @@ def net(tmp_path_factory: pytest.TempPathFactory) -> FloatNet:
 
 
 def logits(graph: onnx.ModelProto) -> np.ndarray:
-    return open_session(graph, 1).run(None, {"images": IMAGES})[0]
+    return open_session(graph.SerializeToString(), 1).run(None, {"images": IMAGES})[0]
 
 
 def test_ranges_are_the_smallest_and_the_largest_number_seen(net: FloatNet) -> None:

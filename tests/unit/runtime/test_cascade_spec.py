@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ddnn.errors import DDNNError, ModelFileError
-from ddnn.formats.cascade_spec import FILE, CalibratedOn, CascadeSpec, Expected, participants, read_cascade
+from ddnn_runtime.cascade_spec import FILE, CalibratedOn, CascadeSpec, Expected, participants, read_cascade
 
 NAMES = ("resnet8", "resnet14", "resnet20")
 SPEC = CascadeSpec(
@@ -86,5 +86,5 @@ def test_the_nets_of_a_cascade_go_from_shallow_to_deep() -> None:
 
 
 def test_it_is_read_without_torch() -> None:
-    code = "import sys, ddnn.formats.cascade_spec; sys.exit(bool({'torch', 'numpy'} & set(sys.modules)))"
+    code = "import sys, ddnn_runtime.cascade_spec; sys.exit(bool({'torch', 'numpy'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from ddnn.deployment.manifest import INPUT, Manifest
-from ddnn.deployment.sessions import Sessions
-from ddnn.errors import DDNNError
-from ddnn.formats.cascade_spec import check_boost, participants
+import numpy as np
 
-if TYPE_CHECKING:
-    import numpy as np
+from ddnn_runtime.cascade_spec import check_boost, participants
+from ddnn_runtime.errors import DDNNError
+from ddnn_runtime.manifest import INPUT, Manifest
+from ddnn_runtime.sessions import Sessions
 
 
 class Answers(NamedTuple):
@@ -37,8 +36,6 @@ def cascade(
     boost: float | None = None,
 ) -> Answers:
     """Ask the nets one after the other, each for the images that are left; see `Runtime.cascade`."""
-    import numpy as np
-
     limits, last, share = _limits(manifest, thresholds, last)
     share = np.float32(share if boost is None else check_boost(boost))
     names = participants(manifest.names, limits, last)
@@ -62,8 +59,6 @@ def cascade(
 
 def confidence(logits: np.ndarray) -> np.ndarray:
     """The largest softmax probability of each row, float32 of shape (batch,)."""
-    import numpy as np
-
     return 1 / np.exp(logits - logits.max(axis=1, keepdims=True)).sum(axis=1)
 
 

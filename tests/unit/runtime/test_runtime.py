@@ -10,10 +10,10 @@ import torch
 
 import ddnn
 from ddnn.deployment import Runtime
-from ddnn.deployment.answers import cascade
-from ddnn.deployment.manifest import MANIFEST, Manifest
 from ddnn.errors import DDNNError
-from ddnn.formats.cascade_spec import CalibratedOn, CascadeSpec, Expected
+from ddnn_runtime.answers import cascade
+from ddnn_runtime.cascade_spec import CalibratedOn, CascadeSpec, Expected
+from ddnn_runtime.manifest import MANIFEST, Manifest
 from tests.exports import NAMES, SPEC
 
 IMAGES = np.random.default_rng(0).standard_normal((5, 3, 32, 32)).astype(np.float32)
@@ -118,7 +118,7 @@ def test_the_best_net_that_is_fast_enough(runtime: Runtime, monkeypatch: pytest.
 
 
 def test_latency_is_measured_once_for_each_batch_size(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ddnn.deployment.runtime.SECONDS", 0.01)
+    monkeypatch.setattr("ddnn_runtime.runtime.SECONDS", 0.01)
     first = runtime.latency()
     assert set(first) == set(NAMES)
     assert all(value > 0 for value in first.values())

@@ -11,17 +11,16 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ddnn.deployment.answers import Answers, cascade
-from ddnn.deployment.manifest import INPUT, Manifest
-from ddnn.deployment.pixels import normalise, read_image
-from ddnn.deployment.sessions import Sessions
-from ddnn.errors import DataError, DDNNError, near
-from ddnn.measuring.latency import interleaved_for
+import numpy as np
 
-if TYPE_CHECKING:
-    import numpy as np
+from ddnn_runtime.answers import Answers, cascade
+from ddnn_runtime.errors import DataError, DDNNError, near
+from ddnn_runtime.latency import interleaved_for
+from ddnn_runtime.manifest import INPUT, Manifest
+from ddnn_runtime.pixels import normalise, read_image
+from ddnn_runtime.sessions import Sessions
 
 SECONDS = 2.0
 """How long `latency` takes; slow nets are called ten times each at least."""
@@ -112,8 +111,6 @@ class Runtime:
             UnreadableImageError: if a file is no image; it is named.
             DDNNError: if the network was saved without its data's description.
         """
-        import numpy as np
-
         if self.manifest.data is None:
             raise DDNNError(
                 f"{self.directory} does not say how images are prepared: the network was saved without class names "
@@ -191,8 +188,6 @@ class Runtime:
         return self.best_within(milliseconds, batch)
 
     def _measured(self, batch: int) -> dict[str, float]:
-        import numpy as np
-
         images = np.zeros((batch, *self.manifest.input_shape), dtype=np.float32)
         calls = {name: partial(self, images, name) for name in self.names}
         return {name: 1e3 * median(taken) for name, taken in interleaved_for(calls, SECONDS).items()}
@@ -205,8 +200,6 @@ class Runtime:
 
     def _checked(self, images: Any) -> np.ndarray:
         """float32 images of the right shape, one after the other in memory."""
-        import numpy as np
-
         shape = self.manifest.input_shape
         try:
             given = np.asarray(images)

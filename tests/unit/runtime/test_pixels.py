@@ -8,9 +8,9 @@ import torch
 from PIL import Image
 
 from ddnn.data import read_image as read_with_torch
-from ddnn.deployment.pixels import read_image
 from ddnn.errors import UnreadableImageError
-from ddnn.formats.data_spec import DataSpec
+from ddnn_runtime.data_spec import DataSpec
+from ddnn_runtime.pixels import read_image
 from tests.data_paths import find_data
 
 RGB = DataSpec(3, (32, 32), (0.5, 0.4, 0.3), (0.2, 0.25, 0.3), ("a", "b"))

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ddnn.errors import DDNNError
-from ddnn.formats.geometry import LARGEST_SIDE
-from ddnn.formats.untrusted import MOST, count, known, listed, number, text
+from ddnn_runtime.errors import DDNNError
+from ddnn_runtime.geometry import LARGEST_SIDE
+from ddnn_runtime.untrusted import MOST, count, known, listed, number, text
 
 _MOST_CHANNELS = 1000
 

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from ddnn.deployment.image_files import image_files
 from ddnn.errors import DataError
+from ddnn_runtime.image_files import image_files
 
 
 def touch(*paths: Path) -> None:

@@ -11,12 +11,12 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from ddnn.errors import ModelFileError
-from ddnn.formats.cascade_spec import CascadeSpec
-from ddnn.formats.data_spec import DataSpec
-from ddnn.formats.geometry import LARGEST_SIDE
-from ddnn.formats.sealed_json import sealed, unsealed
-from ddnn.formats.untrusted import UnfitValueError, chosen, count, flag, known, listed, mapping, name, number, text
+from ddnn_runtime.cascade_spec import CascadeSpec
+from ddnn_runtime.data_spec import DataSpec
+from ddnn_runtime.errors import ModelFileError
+from ddnn_runtime.geometry import LARGEST_SIDE
+from ddnn_runtime.sealed_json import sealed, unsealed
+from ddnn_runtime.untrusted import UnfitValueError, chosen, count, flag, known, listed, mapping, name, number, text
 
 MANIFEST = "export.json"
 WEIGHTS = "weights.bin"

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ddnn.deployment.manifest import INPUT, OUTPUT, Manifest
-from ddnn.errors import ModelFileError
-from ddnn.formats.untrusted import shown
+from ddnn_runtime.errors import ModelFileError
+from ddnn_runtime.manifest import INPUT, OUTPUT, Manifest
+from ddnn_runtime.untrusted import shown
 
 _TYPE = "tensor(float)"
 

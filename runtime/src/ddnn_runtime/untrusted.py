@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from math import inf, isfinite
 from typing import Any, TypeVar
 
-from ddnn.errors import ModelFileError
+from ddnn_runtime.errors import ModelFileError
 
 Value = TypeVar("Value")
 
@@ -45,7 +45,7 @@ def count(value: Any, what: str, least: int = 0, most: int = MOST) -> int:
     >>> count(3, "depth"), count(True, "depth")
     Traceback (most recent call last):
     ...
-    ddnn.formats.untrusted.UnfitValueError: depth must be a whole number from 0 to 4611686018427387904, not True
+    ddnn_runtime.untrusted.UnfitValueError: depth must be a whole number from 0 to 4611686018427387904, not True
     """
     if type(value) is int and least <= value <= most:
         return value

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ddnn.errors import UnreadableImageError
-from ddnn.formats.geometry import LARGEST_IMAGE, TOO_LARGE, centre, covering
+import numpy as np
+from PIL import Image
 
-if TYPE_CHECKING:
-    import numpy as np
-
-    from ddnn.formats.data_spec import DataSpec
+from ddnn_runtime.data_spec import DataSpec
+from ddnn_runtime.errors import UnreadableImageError
+from ddnn_runtime.geometry import LARGEST_IMAGE, TOO_LARGE, centre, covering
 
 
 def read_image(path: str | Path, spec: DataSpec) -> np.ndarray:
@@ -45,8 +44,6 @@ def normalise(images: np.ndarray, spec: DataSpec) -> np.ndarray:
     Returns:
         float32 of the same shape.
     """
-    import numpy as np
-
     factor = np.array([1 / (255 * std) for std in spec.std], dtype=np.float32)[:, None, None]
     shift = np.array([mean / std for mean, std in zip(spec.mean, spec.std, strict=True)], dtype=np.float32)
     return images.astype(np.float32) * factor - shift[:, None, None]
@@ -54,9 +51,6 @@ def normalise(images: np.ndarray, spec: DataSpec) -> np.ndarray:
 
 def _pixels(path: Path, spec: DataSpec) -> np.ndarray:
     """uint8 of shape (channels, height, width)."""
-    import numpy as np
-    from PIL import Image
-
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -79,9 +73,6 @@ def _pixels(path: Path, spec: DataSpec) -> np.ndarray:
 
 def _converted(image: Any, channels: int) -> Any:
     """An image of as many channels, 8 bits each."""
-    import numpy as np
-    from PIL import Image
-
     if image.mode.startswith("I;16"):
         image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     if channels == 1 and image.format == "JPEG":
@@ -90,8 +81,6 @@ def _converted(image: Any, channels: int) -> Any:
 
 
 def _resized(image: Any, size: tuple[int, int]) -> Any:
-    from PIL import Image
-
     height, width = covering((image.height, image.width), size)
     if (height, width) != (image.height, image.width):
         image = image.resize((width, height), Image.Resampling.BILINEAR)

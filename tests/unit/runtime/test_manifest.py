@@ -9,9 +9,9 @@ import onnx
 import pytest
 
 from ddnn.deployment import Manifest, Runtime
-from ddnn.deployment.manifest import MANIFEST, WEIGHTS
 from ddnn.errors import ModelFileError
-from ddnn.formats.sealed_json import sealed, unsealed
+from ddnn_runtime.manifest import MANIFEST, WEIGHTS
+from ddnn_runtime.sealed_json import sealed, unsealed
 from tests.exports import NAMES, SPEC
 
 

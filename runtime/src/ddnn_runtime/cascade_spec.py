@@ -19,9 +19,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from ddnn.errors import DDNNError, ModelFileError, near
-from ddnn.formats.sealed_json import parse_json
-from ddnn.formats.untrusted import UnfitValueError, chosen, count, known, mapping, number, shown, text
+from ddnn_runtime.errors import DDNNError, ModelFileError, near
+from ddnn_runtime.sealed_json import parse_json
+from ddnn_runtime.untrusted import UnfitValueError, chosen, count, known, mapping, number, shown, text
 
 FILE = "cascade.json"
 FORMAT = 1

@@ -5,8 +5,8 @@ from statistics import median
 
 import pytest
 
-from ddnn.measuring import latency
-from ddnn.measuring.latency import FEWEST_TURNS, MOST_TURNS, interleaved, interleaved_for, latencies, turns
+from ddnn_runtime import latency
+from ddnn_runtime.latency import FEWEST_TURNS, MOST_TURNS, interleaved, interleaved_for, latencies, turns
 
 
 class Clock:

@@ -8,37 +8,26 @@ file's pages, which all sessions, and all processes, have in common (docs/deploy
 
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ddnn.deployment.interfaces import interfaces
-from ddnn.deployment.manifest import Manifest
-from ddnn.errors import DDNNError, ModelFileError
-
-if TYPE_CHECKING:
-    import onnx
+from ddnn_runtime.errors import ModelFileError
+from ddnn_runtime.interfaces import interfaces
+from ddnn_runtime.manifest import Manifest
 
 _COPYING = ("ConvBNFusion", "ConvMulFusion", "ConvAddFusion", "NchwcTransformer")
 """Optimizers of onnxruntime that replace weights by others: fused with what follows, or in another order."""
 
 
-def require_onnxruntime() -> Any:
-    """The module onnxruntime; a DDNNError says how to install it."""
-    try:
-        import onnxruntime
-    except ImportError:
-        raise DDNNError("onnxruntime is not installed: pip install onnxruntime") from None
-    return onnxruntime
-
-
-def open_session(graph: "str | onnx.ModelProto", threads: int | None, share_weights: bool = False) -> Any:
+def open_session(graph: str | bytes, threads: int | None, share_weights: bool = False) -> Any:
     """A session on the CPU, an `onnxruntime.InferenceSession`.
 
     Args:
-        graph: its file, or the graph itself.
+        graph: its file, or what such a file holds.
         threads: for one call; None means as many as there are cores.
         share_weights: leave the weights in the file's pages.
     """
-    onnxruntime = require_onnxruntime()
+    import onnxruntime  # takes longer to load than all else here
+
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors; warnings are for those who write graphs
     # Each session has threads of its own, which would go on to wait for work while another session has it.
@@ -48,7 +37,7 @@ def open_session(graph: "str | onnx.ModelProto", threads: int | None, share_weig
     if share_weights:
         options.add_session_config_entry("session.disable_prepacking", "1")
     return onnxruntime.InferenceSession(
-        graph if isinstance(graph, str) else graph.SerializeToString(),
+        graph,
         options,
         providers=["CPUExecutionProvider"],
         disabled_optimizers=list(_COPYING) if share_weights else [],
@@ -68,7 +57,6 @@ class Sessions:
     def __init__(
         self, directory: Path, threads: int | None, share_weights: bool, manifest: Manifest | None = None
     ) -> None:
-        require_onnxruntime()
         self._interfaces = {} if manifest is None else interfaces(manifest)
         self._directory, self._threads, self._share_weights = directory, threads, share_weights
         self._open: dict[str, Any] = {}
