@@ -2,10 +2,12 @@
 
 import csv
 import json
+import multiprocessing
 import os
 import signal
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -23,7 +25,8 @@ SMALL = ("--full", "resnet14", "--subnets", "resnet8", "--train_images", "256", 
 @pytest.fixture(autouse=True)
 def _runs_start_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """The processes of a comparison in this one; those of `start_and_stop` start as they do for a person."""
-    monkeypatch.setattr("ddnn.comparison.pool.multiprocessing.get_context", lambda _: warm())
+    faster = SimpleNamespace(get_context=lambda _: warm(), active_children=multiprocessing.active_children)
+    monkeypatch.setattr("ddnn.comparison.pool.multiprocessing", faster)
 
 
 def compare(capfd: pytest.CaptureFixture[str], output: Path, *more: object) -> dict[str, Any]:
