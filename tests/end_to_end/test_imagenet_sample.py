@@ -10,10 +10,10 @@ from tests.data_paths import find_data
 from tests.end_to_end.command import run
 
 OPTIONS = {
-    "image_size": 33, "batch_size": 8, "validation": 0, "epochs": 1, "limit": 2, "workers": 0, "device": "cpu",
+    "image_size": 65, "batch_size": 8, "validation": 0, "epochs": 1, "limit": 2, "workers": 0, "device": "cpu",
     "full": "resnet18", "subnets": "{tiny: [1, 1, 1, 1]}", "ema": 0.9, "max_corrupt": 1, "accumulate": 2,
     "augment.mixup": 0.2, "augment.cutmix": 1.0, "augment.policy": "trivialaugment", "augment.erase": 0.25,
-    "augment.repeats": 2, "augment.sizes": "{0: 40}",
+    "augment.repeats": 2, "augment.sizes": "{0: 72}",
 }  # fmt: skip
 
 
