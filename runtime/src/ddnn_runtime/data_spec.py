@@ -5,13 +5,17 @@ Stored with the network, so that whoever opens it can prepare an image and name 
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Annotated, Any
 
+from msgspec import Meta
+
+from ddnn_runtime.documents import Finite, Side, Text
 from ddnn_runtime.errors import DDNNError
-from ddnn_runtime.geometry import LARGEST_SIDE
-from ddnn_runtime.untrusted import MOST, count, known, listed, number, text
+from ddnn_runtime.schema import typed
 
 _MOST_CHANNELS = 1000
+_Spread = Annotated[float, Meta(ge=1e-9, le=1e9, description="a finite number from 1e-9 to 1e9")]
+"""What numbers are divided by."""
 
 
 @dataclass(frozen=True)
@@ -26,11 +30,11 @@ class DataSpec:
         class_names: one per class, in label order.
     """
 
-    channels: int
-    size: tuple[int, int]
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    class_names: tuple[str, ...]
+    channels: Annotated[int, Meta(ge=1, le=_MOST_CHANNELS)]
+    size: tuple[Side, Side]
+    mean: tuple[Finite, ...]
+    std: tuple[_Spread, ...]
+    class_names: Annotated[tuple[Text, ...], Meta(min_length=1)]
 
     def __post_init__(self) -> None:
         if not len(self.mean) == len(self.std) == self.channels:
@@ -60,22 +64,4 @@ class DataSpec:
         Raises:
             UnfitValueError: it is not that.
         """
-        known(fields, "data", ("channels", "size", "mean", "std", "class_names"))
-        channels = count(fields["channels"], "channels", 1, _MOST_CHANNELS)
-        height, width = listed(fields["size"], "size", _side, 2, 2)
-        return cls(
-            channels=channels,
-            size=(height, width),
-            mean=listed(fields["mean"], "mean", number, channels, channels),
-            std=listed(fields["std"], "std", _spread, channels, channels),
-            class_names=listed(fields["class_names"], "class_names", text, 1, MOST),
-        )
-
-
-def _side(value: Any, what: str) -> int:
-    return count(value, what, 1, LARGEST_SIDE)
-
-
-def _spread(value: Any, what: str) -> float:
-    """What numbers are divided by."""
-    return number(value, what, 1e-9, 1e9)
+        return typed(fields, cls, "data")
