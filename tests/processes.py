@@ -44,13 +44,12 @@ class Launched:
     Args:
         words: `-m MODULE`, `-c CODE` or a script, and arguments.
         env: the whole environment; None means this one's.
-        new_session: whether it leads a session, and so a group of processes.
     """
 
-    def __init__(self, *words: object, env: Mapping[str, str] | None = None, new_session: bool = False) -> None:
+    def __init__(self, *words: object, env: Mapping[str, str] | None = None) -> None:
         self.stdout, out = _pipe()
         self.stderr, err = _pipe()
-        place = dict(os.environ if env is None else env), Path.cwd(), new_session
+        place = dict(os.environ if env is None else env), Path.cwd()
         self._process = warm().Process(target=_become, args=([str(word) for word in words], *place, out, err))
         self._process.start()
         out.close()
@@ -106,11 +105,7 @@ def _pipe() -> tuple[TextIO, Connection]:
         return os.fdopen(os.dup(reader.fileno())), writer
 
 
-def _become(
-    words: list[str], env: Mapping[str, str], folder: Path, new_session: bool, out: Connection, err: Connection
-) -> None:
-    if new_session:
-        os.setsid()
+def _become(words: list[str], env: Mapping[str, str], folder: Path, out: Connection, err: Connection) -> None:
     for end, number in ((out, 1), (err, 2)):
         os.dup2(end.fileno(), number)
         end.close()

@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,7 +22,6 @@ from ddnn.training.module import DepthDynamicTraining
 from tests.distributed.launcher import in_processes
 from tests.end_to_end.command import refused, run
 from tests.faults.pictures import write_folder
-from tests.processes import Launched
 
 CONFIG: dict[str, Any] = {
     "full": "resnet14", "subnets": "resnet8", "epochs": 3, "train_images": 120, "batch_size": 24, "ema": 0.9,
@@ -112,8 +113,9 @@ def test_in_the_last_validation_the_run_ends_as_it_would(tmp_path: Path, monkeyp
 def test_a_signal_to_a_run_and_its_workers_ends_it_after_the_step(tmp_path: Path) -> None:
     data, path = write_folder(tmp_path / "data", side=72), tmp_path / "run"
     options = ["--data", data, "--full", "resnet14", "--subnets", "resnet8", "--epochs", "400", "--workers", "1"]
-    command = ["-m", "ddnn", "train", *options, "--device", "cpu", "--output", path]
-    process = Launched(*command, new_session=True)
+    command = [sys.executable, "-m", "ddnn", "train", *options, "--device", "cpu", "--output", str(path)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    assert process.stderr is not None
     next(line for line in process.stderr if line.startswith("epoch 1/"))
     os.killpg(process.pid, signal.SIGTERM)
     _, errors = process.communicate(timeout=60)
