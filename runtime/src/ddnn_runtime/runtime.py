@@ -51,11 +51,11 @@ class Runtime:
     def __init__(self, directory: str | Path, *, threads: int | None = None, share_weights: bool | None = None) -> None:
         if threads is not None and threads < 1:
             raise DDNNError(f"threads must be at least 1, not {threads}")
-        self.directory = Path(directory)
-        self.manifest = Manifest.read(self.directory)
+        self.directory: Path = Path(directory)
+        self.manifest: Manifest = Manifest.read(self.directory)
         if self.manifest.kind != "onnx":
             raise DDNNError(f"{directory} holds torch.export programs; export with --format onnx for the runtime")
-        self.share_weights = self.manifest.sharing_pays if share_weights is None else share_weights
+        self.share_weights: bool = self.manifest.sharing_pays if share_weights is None else share_weights
         self._sessions = Sessions(self.directory, threads, self.share_weights, self.manifest)
         self._latencies: dict[int, dict[str, float]] = {}
         self._timing = threading.Lock()

@@ -82,8 +82,8 @@ class Data:
     def __init__(self, source: Source, config: DataConfig, seed: int, spec: DataSpec | None = None) -> None:
         self._source, self._config, self._seed, self._given = source, config, seed, spec
         self._decoded: dict[str, tuple[Split, Tensor]] = {}
-        self.channels = spec.channels if spec else source.channels
-        self.size = (
+        self.channels: int = spec.channels if spec else source.channels
+        self.size: tuple[int, int] = (
             spec.size if spec else _square(config.image_size or source.own_side(config.max_corrupt > 0) or _USUAL_SIDE)
         )
 

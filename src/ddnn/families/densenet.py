@@ -84,10 +84,10 @@ class TorchvisionDenseNet(Family):
         self.name = name
         self.members = members
         self.options = options
-        self.default_input = (3, side, side)
+        self.default_input: tuple[int, int, int] = (3, side, side)
         self.default_classes = classes
 
-    def build(self, depth: Depth, num_classes: int, in_channels: int, options: DenseNetOptions) -> DenseNet:
+    def build(self, depth: Depth, num_classes: int, in_channels: int, options: DenseNetOptions) -> nn.Module:
         """A `torchvision.models.DenseNet`; see `Family.build`."""
         model = DenseNet(
             options.growth,

@@ -51,18 +51,20 @@ class NestedNets(nn.Module):
     ) -> None:
         super().__init__()
         self.family = family
-        self.full, depth = full
+        name, depth = full
+        self.full: str = name
         check_name(self.full)
         self.num_classes = num_classes
         self.in_channels = in_channels
-        self.options = family.options() if options is None else options
+        self.options: Any = family.options() if options is None else options
         self.data_spec = data_spec
         self.depths: dict[str, Depth] = {}
         self.names: tuple[str, ...] = ()
         """All nets, shallow to deep; the full net is the last."""
         self._routes = Routes(self.full, family.images_are_independent)
-        self.nets = nn.ModuleDict()
-        self.training = self.nets.training = model.training
+        self.nets: nn.ModuleDict = nn.ModuleDict()
+        self.training: bool = model.training
+        self.nets.training = model.training
         self._hold(self.full, depth, model, family.steps(depth), private_norms=False)
 
     @property

@@ -73,14 +73,18 @@ class DepthDynamicTraining(LightningModule):
         self.partner = partner
         self.data = data
         self.config = config
-        self.observers = tuple(observers)
-        self.trained = tuple(name for name in network.names if name not in never_drawn(network.names, objective.draw))
-        self.validation_accuracy = nn.ModuleDict(
+        self.observers: tuple[EpochObserver, ...] = tuple(observers)
+        self.trained: tuple[str, ...] = tuple(
+            name for name in network.names if name not in never_drawn(network.names, objective.draw)
+        )
+        self.validation_accuracy: nn.ModuleDict = nn.ModuleDict(
             {f"net_{name}": MulticlassAccuracy(network.num_classes, average="micro") for name in self.trained}
         )
         self._objective = objective
-        self.teacher = AveragedTeacher(network) if objective.learns_from_average(network.names) else None
-        self.average = None if config.ema is None else WeightAverage(network, config.ema)
+        self.teacher: AveragedTeacher | None = (
+            AveragedTeacher(network) if objective.learns_from_average(network.names) else None
+        )
+        self.average: WeightAverage | None = None if config.ema is None else WeightAverage(network, config.ema)
         self._step = TrainingStep(
             network,
             objective,
