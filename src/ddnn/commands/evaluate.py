@@ -21,4 +21,4 @@ def run(options: Any) -> None:
     from ddnn.measuring.evaluate import evaluate
 
     found = evaluate(options.run, config)
-    show_scores(options, f"{options.run}: {found.data} test images", found.to_json())
+    show_scores(options, f"{options.run}: {found.portion}", found.to_json())

@@ -1,6 +1,7 @@
 """From a configuration to loaders: which pipeline, which images in which split, prepared for which network."""
 
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterable
 from copy import copy
 from dataclasses import replace
 from functools import cached_property, wraps
@@ -11,14 +12,17 @@ from torch import Tensor
 
 from ddnn.config import DataConfig
 from ddnn.data.augmentation import Augmentation
+from ddnn.data.class_names import ClassesFrom
 from ddnn.data.corrupt import CorruptImages
 from ddnn.data.images import IMAGENET_MEAN, IMAGENET_STD, statistics
 from ddnn.data.large import LargeLoader, evaluation_transform, training_transform
 from ddnn.data.loader import Loader, TrainingLoader, WithViews
+from ddnn.data.matching import with_classes_of
 from ddnn.data.memory import MemoryLoader, decode_all
 from ddnn.data.mixing import mixed
 from ddnn.data.order import EpochOrder
 from ddnn.data.policies import BATCHED
+from ddnn.data.portion import Portion, notes_of, portion_of
 from ddnn.data.sources import open_source
 from ddnn.data.splits import Source, Split, hold_out, subset
 from ddnn.errors import DataError
@@ -30,27 +34,42 @@ _Given = ParamSpec("_Given")
 _Result = TypeVar("_Result")
 
 
-def open_data(config: DataConfig, seed: int, spec: DataSpec | None = None) -> "Data":
+def open_data(
+    config: DataConfig,
+    seed: int,
+    spec: DataSpec | None = None,
+    *,
+    classes_from: ClassesFrom | None = None,
+    whole: bool = False,
+    quiet: bool = False,
+) -> "Data":
     """Open a data set.
 
     Args:
         config: which one, and how it is prepared.
         seed: of shuffling and augmentation; which images are held out does not depend on it.
         spec: of the data that a stored network was trained on. With it, images are prepared for that network
-            (`config.image_size` is not used), and nothing is read of splits that are not asked for.
+            (`config.image_size` is not used), and nothing is read of splits that are not asked for. Classes become
+            those of the network, by their names.
+        classes_from: which of the data's classes is which of the network's, where names do not tell: a mapping, or a
+            file with one. None as a value leaves a class out.
+        whole: all images of a data set without splits are the test split.
+        quiet: say nothing of what was left out, as where another process says it.
 
     Raises:
         DataError: the data set is unknown, missing, or not as it should be; its classes are not those of `spec`;
             or `config` asks for what cannot be done with it.
     """
     source = open_source(config.data, config.data_root, config.shards)
+    source = source.as_one() if whole else source
     if spec is not None:
-        _check_classes(source, spec)
+        source = with_classes_of(source, spec, classes_from)
     elif len(source.class_names) < 2:
         raise DataError(
             f"{source.name} has one class ({', '.join(source.class_names)}): a classifier needs two or more"
         )
-    data = Data(source, config, seed, spec)
+    data = Data(source, config, seed, spec, quiet)
+    data.say(source.notes)
     _check_augment(config, data.size)
     if spec is None and "train" in source.splits:
         data.check_training()
@@ -77,10 +96,14 @@ class Data:
         config: how they are prepared.
         seed: of shuffling and augmentation.
         spec: None means to find it out.
+        quiet: say nothing of what was left out.
     """
 
-    def __init__(self, source: Source, config: DataConfig, seed: int, spec: DataSpec | None = None) -> None:
+    def __init__(
+        self, source: Source, config: DataConfig, seed: int, spec: DataSpec | None = None, quiet: bool = False
+    ) -> None:
         self._source, self._config, self._seed, self._given = source, config, seed, spec
+        self._quiet, self._said = quiet, set[str]()
         self._decoded: dict[str, tuple[Split, Tensor]] = {}
         self.channels: int = spec.channels if spec else source.channels
         self.size: tuple[int, int] = (
@@ -169,7 +192,36 @@ class Data:
     @_with_old_keyword
     def test(self, device: torch.device | str, *, share: tuple[int, int] = (0, 1)) -> Loader:
         """Test images, unchanged and in order; each is in one share, so shares may differ by one image."""
-        return self._loader("test", self._source.split("test"), device, share)
+        return self._loader("test", self._split("test"), device, share)
+
+    def portion(self, name: str, seen: int | None = None, *, limited: bool = False) -> Portion:
+        """Which images a figure stands on.
+
+        Args:
+            name: train, validation or test.
+            seen: how many images there were; None means all that the split has.
+            limited: whether those are the first only, so that the others were not left out.
+
+        Raises:
+            DataError: there is no such split.
+        """
+        split = self._split("test") if name == "test" else self._parts[name == "validation"]
+        if split is None:
+            raise DataError(f"{self._source.name} has no {name} images: none are held out")
+        return portion_of(self._source, name, split, len(split) if seen is None else seen, limited)
+
+    def say(self, notes: Iterable[str]) -> None:
+        """Say once what a person should know of the data."""
+        for note in notes:
+            if not self._quiet and note not in self._said:
+                self._said.add(note)
+                warnings.warn(note, stacklevel=3)
+
+    def _split(self, name: str) -> Split:
+        """A split of the source; says what was left out of it, and where it is not all that was pointed at."""
+        split = self._source.split(name)
+        self.say(() if self._quiet else notes_of(self._source, name))
+        return split
 
     def check_training(self) -> None:
         """Read the labels of the training images and divide them, without decoding an image.
@@ -182,7 +234,7 @@ class Data:
     @cached_property
     def _parts(self) -> tuple[Split, Split | None]:
         """Training images, and those that are held out of them or come apart."""
-        whole, wanted = self._source.split("train"), self._config.train_images
+        whole, wanted = self._split("train"), self._config.train_images
         if wanted is not None and wanted > len(whole):
             raise DataError(
                 f"train_images asks for {wanted} images, but {self._source.name} has {len(whole)}: "
@@ -190,11 +242,11 @@ class Data:
             )
         train = whole if wanted is None else whole.take(subset(whole.labels, wanted))
         if "validation" in self._source.splits:
-            return train, self._source.split("validation")
+            return train, self._split("validation")
         if self._config.validation == 0:
             return train, None
         kept, held = hold_out(train.labels, self._config.validation)
-        return train.take(kept), train.take(held)
+        return train.take(kept), replace(train.take(held), left_out=())
 
     def _in_memory(self, name: str, split: Split) -> tuple[Split, Tensor]:
         """The split, without what cannot be decoded, and its pixels."""
@@ -237,17 +289,6 @@ class Data:
 
 def _square(side: int) -> tuple[int, int]:
     return side, side
-
-
-def _check_classes(source: Source, spec: DataSpec) -> None:
-    names = source.class_names
-    if len(names) != spec.num_classes:
-        raise DataError(
-            f"{source.name} has {len(names)} classes, but the network was trained on {spec.num_classes}: "
-            "use data with the network's classes"
-        )
-    if names != spec.class_names and set(names) == set(spec.class_names):
-        raise DataError(f"{source.name} has the network's {len(names)} classes in another order: labels would be wrong")
 
 
 def _check_augment(config: DataConfig, size: tuple[int, int]) -> None:

@@ -31,7 +31,7 @@ def test_takes_files_folders_and_lists_in_order(tmp_path: Path) -> None:
 def test_an_empty_folder_or_list_is_named(tmp_path: Path) -> None:
     touch(tmp_path / "folder" / "notes.md", tmp_path / "empty.txt")
     (tmp_path / "binary.txt").write_bytes(b"\xff\xfe\xff")
-    with pytest.raises(DataError, match=r"folder has no image: of a folder, files ending in \.bmp, .* are taken"):
+    with pytest.raises(DataError, match=r"folder has no image: of a folder, files ending in \.jpg, .* are taken; left out: 1 no "):
         image_files([tmp_path / "folder"])
     with pytest.raises(DataError, match=r"empty\.txt is empty; it takes one path"):
         image_files([tmp_path / "empty.txt"])
