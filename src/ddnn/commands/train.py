@@ -27,6 +27,7 @@ def run(options: Any) -> int:
 
     run = train(config)
     if run.processes.first:
-        title = f"{run.directory.path}: {run.config.data} test images, {run.seconds:.1f} s of training"
+        learnt = " and ".join(portion.in_short() for portion in run.learnt_from.values())
+        title = f"{run.directory.path}: {run.tested_on}\n{run.seconds:.1f} s of training, on {learnt}"
         show_scores(options, title, run.to_json())
     return 0

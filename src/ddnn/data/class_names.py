@@ -40,7 +40,7 @@ def shown(name: str) -> str:
     mixed = len({one.isascii() for one in letters}) > 1
     if blanks or not name.isprintable() or unicodedata.normalize("NFKC", name) != name:
         return ascii(name)
-    return f"{name} ({ascii(name)})" if mixed else name
+    return f"{name} ({name!a})" if mixed else name
 
 
 def listed(names: Iterable[str]) -> str:
@@ -100,15 +100,15 @@ def to_network(
         )
     wanted = [mapping.get(name, name) for name in names]
     found = places([name or "" for name in wanted], network)
-    strangers = [own for own, name, place in zip(names, wanted, found, strict=True) if name is not None and place is None]
+    strangers = [
+        own for own, name, place in zip(names, wanted, found, strict=True) if name is not None and place is None
+    ]
     if strangers:
         raise DataError(_strangers(source, names, network, strangers, named))
     return np.array([-1 if name is None else place for name, place in zip(wanted, found, strict=True)], dtype=np.int64)
 
 
-def _strangers(
-    source: str, names: Sequence[str], network: Sequence[str], strangers: Sequence[str], named: bool
-) -> str:
+def _strangers(source: str, names: Sequence[str], network: Sequence[str], strangers: Sequence[str], named: bool) -> str:
     missing = [known for known, at in zip(network, places(network, names), strict=True) if at is None]
     lacking = f", and lacks {listed(missing)}" if missing else ""
     text = (

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ddnn.config import DataConfig
+from ddnn.data.augment_checks import check_augment
 from ddnn.data.augmentation import Augmentation
 from ddnn.data.class_names import ClassesFrom
 from ddnn.data.corrupt import CorruptImages
@@ -21,13 +22,12 @@ from ddnn.data.matching import with_classes_of
 from ddnn.data.memory import MemoryLoader, decode_all
 from ddnn.data.mixing import mixed
 from ddnn.data.order import EpochOrder
-from ddnn.data.policies import BATCHED
 from ddnn.data.portion import Portion, notes_of, portion_of
 from ddnn.data.sources import open_source
 from ddnn.data.splits import Source, Split, hold_out, subset
 from ddnn.errors import DataError
 from ddnn_runtime.data_spec import DataSpec
-from ddnn_runtime.geometry import LARGEST_SMALL_SIDE, is_small
+from ddnn_runtime.geometry import is_small
 
 _USUAL_SIDE = 224
 _Given = ParamSpec("_Given")
@@ -70,7 +70,7 @@ def open_data(
         )
     data = Data(source, config, seed, spec, quiet)
     data.say(source.notes)
-    _check_augment(config, data.size)
+    check_augment(config, data.size)
     if spec is None and "train" in source.splits:
         data.check_training()
     return data
@@ -139,7 +139,7 @@ class Data:
         Raises:
             DataError: if these images cannot be augmented so.
         """
-        _check_augment(config, self.size)
+        check_augment(config, self.size)
         other = copy(self)
         other._config = replace(self._config, augment=config.augment, batch_size=config.batch_size)
         other._seed = seed
@@ -289,22 +289,3 @@ class Data:
 
 def _square(side: int) -> tuple[int, int]:
     return side, side
-
-
-def _check_augment(config: DataConfig, size: tuple[int, int]) -> None:
-    augment, side = config.augment, min(size)
-    if is_small(size):
-        if augment.sizes:
-            raise DataError(f"augment.sizes is for large images, and these have {side} pixels a side; leave it out")
-        if augment.policy not in ("none", *BATCHED):
-            raise DataError(
-                f"augment.policy {augment.policy} is for large images only (over {LARGEST_SMALL_SIDE} pixels a side), "
-                f"and these have {side}: set it to none, {' or '.join(BATCHED)}, or image_size to a larger one"
-            )
-        if augment.crop is not None and augment.crop >= side:
-            raise DataError(f"augment.crop pads by {augment.crop} pixels, which must be less than the image's {side}")
-    elif augment.crop:
-        raise DataError(
-            f"augment.crop is for images of at most {LARGEST_SMALL_SIDE} pixels a side, and these have "
-            f"{side}: leave it out and set augment.scale"
-        )

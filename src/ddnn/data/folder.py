@@ -10,8 +10,8 @@ from torch import Tensor
 
 from ddnn.data.class_names import listed, places, shown, twins
 from ddnn.data.images import common_side, decode_file, read_bytes, sizes, spread
-from ddnn.data.splits import Source, Split, arrange, hold_out, require_folder
 from ddnn.data.split_names import check_classes, has_images_alone, split_folders
+from ddnn.data.splits import Source, Split, arrange, hold_out, require_folder
 from ddnn.errors import DataError
 from ddnn_runtime.image_files import SUFFIXES, LeftOut, find_images, is_hidden, printable
 
@@ -54,9 +54,7 @@ class _ClassFolders:
             found = [find_images(self.root / folder) for folder in folders]
             images = [path for one in found for path in one.images]
             if not images and not empty:
-                raise DataError(
-                    f"{self.root / name} has no images: expected files that end in {', '.join(EXTENSIONS)}"
-                )
+                raise DataError(f"{self.root / name} has no images: expected files that end in {', '.join(EXTENSIONS)}")
             paths += images
             labels += [label] * len(images)
             left_out += [path for one in found for path in one.left_out]
@@ -164,7 +162,7 @@ def _class_names(folder: Path) -> tuple[str, ...]:
         raise DataError(f"{folder} has no class folders: {_EXPECTED}")
     for name in names:
         if not _is_text(name):
-            raise DataError(f"{folder} has a class folder whose name is not UTF-8, {ascii(name)}: rename it")
+            raise DataError(f"{folder} has a class folder whose name is not UTF-8, {name!a}: rename it")
     check_classes(folder, names)
     return tuple(names)
 
@@ -200,7 +198,7 @@ def _compared(first: _ClassFolders, folder: Path, names: Sequence[str]) -> tuple
 
 
 def _looking_alike(folder: Path, names: Sequence[str]) -> tuple[str, ...]:
-    pairs = [f"{ascii(one)} and {ascii(other)}" for one, other in twins(names)]
+    pairs = [f"{one!a} and {other!a}" for one, other in twins(names)]
     return (f"{folder} has different classes whose names look alike: {'; '.join(pairs[:5])}",) if pairs else ()
 
 

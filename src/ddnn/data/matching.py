@@ -28,7 +28,7 @@ def with_classes_of(source: Source, spec: DataSpec, given: ClassesFrom | None) -
     elif (np.diff(classes) <= 0).any():
         notes.append(f"{source.name} has the network's classes in another order, and is scored by their names")
     if respelt := [
-        f"{ascii(own)} is {ascii(known[place])}"
+        f"{own!a} is {known[place]!a}"
         for own, place in zip(source.class_names, classes, strict=True)
         if place >= 0 and own != known[place]
     ]:

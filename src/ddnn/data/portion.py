@@ -34,10 +34,14 @@ class Portion:
         >>> print(Portion("folder:pets", "test", "valid/", 8, 2))
         8 test images of folder:pets (valid/), 2 left out
         """
+        return self.in_short(f" of {self.data}")
+
+    def in_short(self, of: str = "") -> str:
+        """Without the name of the data, where that is known."""
         images = str(self.images) if self.of is None else f"the first {self.images} of {self.of}"
         called = f" ({self.called})" if self.called else ""
         left_out = f", {self.left_out} left out" if self.left_out else ""
-        return f"{images} {self.split} image{'s' * (self.images != 1)} of {self.data}{called}{left_out}"
+        return f"{images} {self.split} image{'s' * (self.images != 1)}{of}{called}{left_out}"
 
     def to_json(self) -> dict[str, Any]:
         """As programs read it."""

@@ -163,7 +163,9 @@ def _new(output: str | os.PathLike[str] | None, configured: str | None, usual: P
 def _images(network: DepthDynamicNetwork, run: Path, config: ExportConfig) -> Tensor:
     """Test images of the run's data, prepared as in training."""
     found = data_of_run(run, config.data, config.data_root, held_out=DataConfig.validation)
-    images, _ = next(iter(open_images(network, found.unaugmented(config.check_images, workers=0)).test("cpu")))
+    images, _ = next(
+        iter(open_images(network, found.unaugmented(config.check_images, workers=0), whole=found.whole).test("cpu"))
+    )
     return images
 
 

@@ -107,7 +107,9 @@ def _same(data: str, other: str) -> bool:
     """Whether two data sets go by the same name, or lie in one place."""
     places = [name.partition(":") for name in (data, other)]
     (kind, _, path), (other_kind, _, other_path) = places
-    return data == other or (kind == other_kind and bool(path) and os.path.realpath(path) == os.path.realpath(other_path))
+    return data == other or (
+        kind == other_kind and bool(path) and os.path.realpath(path) == os.path.realpath(other_path)
+    )
 
 
 def open_images(

@@ -21,6 +21,7 @@ class _NetResult:
     """What is read of a net's scores."""
 
     accuracy: Fraction
+    images: int | None = None
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,8 @@ class _Results:
     """What is read of results.json."""
 
     nets: dict[str, _NetResult]
+    called: str | None = None
+    left_out: int | None = None
 
 
 def append_row(path: Path, row: Mapping[str, Any]) -> None:
@@ -71,7 +74,26 @@ def read_accuracies(path: Path) -> dict[str, float]:
     Raises:
         ModelFileError: if they are damaged.
     """
+    found = _read(path)
+    return {} if found is None else {name: net.accuracy for name, net in found.nets.items()}
+
+
+def read_tested_on(path: Path, images: str) -> str:
+    """`images`, test images in words, with how many they were and how many were left out, where the results say so.
+
+    Raises:
+        ModelFileError: if they are damaged.
+    """
+    found = _read(path)
+    counts = [] if found is None else [net.images for net in found.nets.values() if net.images is not None]
+    if found is None or not counts:
+        return images
+    called = f" ({found.called})" if found.called else ""
+    left_out = f", {found.left_out} left out" if found.left_out else ""
+    return f"{counts[-1]} {images}{called}{left_out}"
+
+
+def _read(path: Path) -> _Results | None:
     if not path.is_file():
-        return {}
-    found = read_document(path, _Results, fix="score the nets again, or move it away", closed=False)
-    return {name: net.accuracy for name, net in found.nets.items()}
+        return None
+    return read_document(path, _Results, fix="score the nets again, or move it away", closed=False)

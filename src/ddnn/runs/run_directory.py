@@ -230,6 +230,10 @@ class RunDirectory:
         """Accuracy of each net on the test images; empty if this is no run, or it did not come so far."""
         return figures.read_accuracies(self.results)
 
+    def read_tested_on(self, images: str) -> str:
+        """`images`, test images in words, with what the results say of them: how many, and how many were left out."""
+        return figures.read_tested_on(self.results, images)
+
     def append_metrics(self, row: dict[str, Any]) -> None:
         """Add the row of an epoch to the metrics; see `figures.append_row`."""
         figures.append_row(self.metrics, row)

@@ -66,7 +66,7 @@ def prepare(
     precision, why = pick_precision(config.precision, device)
     chosen = f"precision {precision}: {why}" if config.precision == "auto" and precision != "32-true" else ""
     config = replace(config, precision=precision)
-    data = open_data(config, config.seed) if data is None else data
+    data = open_data(config, config.seed, quiet=not processes.first) if data is None else data
     objective = make_objective(config)
     network, partner = _networks(config, data, network, objective.has_partner)
     setup = Setup(config, directory, data, objective, network, partner, device, processes, chosen)

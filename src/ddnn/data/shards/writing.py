@@ -33,9 +33,7 @@ _SHUFFLE_SEED = 0
 _LONGEST_STEM = 60
 
 
-def write_shards(
-    folder: Path, output: Path, shard_mib: float = 256
-) -> tuple[ShardIndex, tuple[LeftOut, ...]]:
+def write_shards(folder: Path, output: Path, shard_mib: float = 256) -> tuple[ShardIndex, tuple[LeftOut, ...]]:
     """Write shards and their index; the folder appears once all of it is there.
 
     Args:
