@@ -105,7 +105,7 @@ def to_network(
     ]
     if strangers:
         raise DataError(_strangers(source, names, network, strangers, named))
-    return np.array([-1 if name is None else place for name, place in zip(wanted, found, strict=True)], dtype=np.int64)
+    return np.array([-1 if name is None else place for _, name, place in rows], dtype=np.int64)
 
 
 def _strangers(source: str, names: Sequence[str], network: Sequence[str], strangers: Sequence[str], named: bool) -> str:

@@ -67,6 +67,6 @@ def notes_of(source: Source, name: str) -> Iterator[str]:
     if source.undivided is not None:
         held, of = len(source.split("test")), len(source.undivided())
         yield (
-            f"{source.name} has class folders and no splits: {held} of its {of} images, the same in every run, are held "
-            "out as test images"
+            f"{source.name} has class folders and no splits: {held} of its {of} images, the same in every run, are "
+            "held out as test images"
         )

@@ -27,8 +27,8 @@ _NO_LETTERS = re.compile(r"[^a-z]+")
 def split_of(name: str) -> str | None:
     """The split that a folder of this name is: train, validation, test or None.
 
-    >>> split_of("Training"), split_of("valid"), split_of("DEV"), split_of("test_set"), split_of("tests"), split_of("cat")
-    ('train', 'validation', 'validation', 'test', None, None)
+    >>> [split_of(name) for name in ("Training", "valid", "DEV", "test_set", "cat")]
+    ['train', 'validation', 'validation', 'test', None]
     """
     plain = unicodedata.normalize("NFKC", name).casefold().strip()
     return _SPLITS.get(plain) or _SPLITS.get(_TAIL.sub("", plain))

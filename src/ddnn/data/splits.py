@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from ddnn.errors import DataError
 from ddnn_runtime.image_files import LeftOut
 
 _SPLIT_SEED = 0
+_Any = TypeVar("_Any")
 
 
 class Images(Protocol):
@@ -172,7 +173,7 @@ def require_folder(root: Path, expected: str) -> None:
         raise DataError(f"There is no folder {root}: {expected}")
 
 
-def arrange(found: Mapping[str, Callable[[], Split]]) -> dict[str, Callable[[], Split]]:
+def arrange(found: Mapping[str, _Any]) -> dict[str, _Any]:
     """Decide which split is for what: a validation split is the test split where there is no other."""
     splits = dict(found)
     if "test" not in splits and "validation" in splits:

@@ -53,6 +53,11 @@ def test_used_and_left_out_are_what_is_there(paths):
         assert sorted([*map(str, images), *(path for path, _ in left_out)]) == sorted(there)
 
 
+def _paths(split):
+    assert isinstance(split.images, FileImages)
+    return [split.images.paths[place] for place in split.indices]
+
+
 def _check_folder(root, there):
     """What training, an evaluation and shards take."""
     try:

@@ -47,7 +47,7 @@ def test_two_folders_for_one_split_are_refused(make_folder):
     ],
 )
 def test_class_folders_named_like_splits_are_refused(make_folder, counts):
-    with pytest.raises(DataError, match="named like (a )?split"):
+    with pytest.raises(DataError, match=r"named like (a )?split"):
         open_folder(make_folder(counts))
 
 
