@@ -53,9 +53,9 @@ def _engine(run: str, config: PredictConfig) -> "Runtime | NetworkEngine":
     if is_export(run):
         from ddnn_runtime import Runtime
 
-        return Runtime(run)
+        return Runtime(run, max_pixels=config.max_pixels)
     from ddnn.deployment.network_engine import NetworkEngine
     from ddnn.measuring.devices import pick_device
     from ddnn.network.loading import load
 
-    return NetworkEngine(load(run).to(pick_device(config.device)))
+    return NetworkEngine(load(run).to(pick_device(config.device)), config.max_pixels)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from ddnn.config.fields import check, check_max_corrupt, check_types
+from ddnn.config.fields import check, check_max_corrupt, check_max_pixels, check_types
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,7 @@ class EvaluateConfig:
         workers: processes that decode large images; None means one a core, at most 8.
         max_corrupt: leave out at most so many images that cannot be decoded, and name each; 0 refuses the first.
             None means what the run was trained with, or 0 with other data.
+        max_pixels: refuse images of more pixels than that; None means what the network was trained with.
         device: where to run; auto takes CUDA or MPS if there is one.
     """
 
@@ -49,11 +50,13 @@ class EvaluateConfig:
     batch_size: int = 256
     workers: int | None = None
     max_corrupt: int | None = None
+    max_pixels: int | None = None
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
 
     def __post_init__(self) -> None:
         check_types(self)
         check_max_corrupt(self.max_corrupt)
+        check_max_pixels(self.max_pixels)
 
 
 @dataclass(frozen=True)
@@ -80,15 +83,18 @@ class PredictConfig:
         subnet: the name of a net; None means the full net.
         top: how many classes to show for an image.
         batch_size: images in a call.
+        max_pixels: refuse images of more pixels than that; None means what the network was trained with.
         device: where a run or a saved network runs; auto takes CUDA or MPS if there is one. An export runs on the CPU.
     """
 
     subnet: str | None = None
     top: int = 5
     batch_size: int = 64
+    max_pixels: int | None = None
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
 
     def __post_init__(self) -> None:
         check_types(self)
         check(self.top >= 1, f"top must be at least 1, not {self.top}")
         check(self.batch_size >= 1, f"batch_size must be at least 1, not {self.batch_size}")
+        check_max_pixels(self.max_pixels)

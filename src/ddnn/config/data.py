@@ -4,8 +4,9 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import Literal
 
-from ddnn.config.fields import check, check_max_corrupt, check_types
-from ddnn_runtime.geometry import LARGEST_SIDE, LARGEST_SMALL_SIDE
+from ddnn.config.fields import check, check_max_corrupt, check_max_pixels, check_types
+from ddnn_runtime.geometry import LARGEST_IMAGE, LARGEST_SIDE, LARGEST_SMALL_SIDE
+from ddnn_runtime.reading import WHITE, Reading
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,17 @@ class DataConfig:
         max_corrupt: leave out at most so many images of a split that cannot be decoded; each process names each once.
             In training, others take their place. 0 refuses the first.
         shards: where remote shards are kept while they are used.
+        resize: what becomes of images that are not square: crop cuts out the centre, pad shows all of an image with
+            bars of the background, squeeze shows all of it and changes its proportions. Training cuts random parts out
+            of the image, of the padded one, or of the squeezed one.
+        orientation: exif turns and mirrors images as their EXIF data say, as viewers do; stored leaves them as their
+            pixels are stored. TIFFs are always turned.
+        background: red, green and blue, 0 to 255, behind transparent pixels and beside padded images; null drops
+            transparency, so that whatever colour lies below it shows.
+        levels: which numbers are black and white in images of more than 8 bits, such as [0, 4095]. Images with numbers
+            beyond are refused. None means 0 and 1 for floating-point numbers, 0 and 65535 for 16 bits (0 and 4095 for
+            TIFFs of 12 bits), and refuses 32-bit integers.
+        max_pixels: refuse images of more pixels than that, before they are decoded; None means 100 million.
     """
 
     data: str = "digits"
@@ -119,9 +131,15 @@ class DataConfig:
     workers: int | None = None
     max_corrupt: int = 0
     shards: ShardsConfig = field(default_factory=ShardsConfig)
+    resize: Literal["crop", "pad", "squeeze"] = "crop"
+    orientation: Literal["exif", "stored"] = "exif"
+    background: list[int] | None = field(default_factory=lambda: list(WHITE))
+    levels: list[float] | None = None
+    max_pixels: int | None = None
 
     def __post_init__(self) -> None:
         check_types(self)
+        self._check_reading()
         check_max_corrupt(self.max_corrupt)
         check(
             self.image_size is None or 4 <= self.image_size <= LARGEST_SIDE,
@@ -134,3 +152,26 @@ class DataConfig:
         check(0 <= self.validation < 1, f"validation must be in [0, 1), not {self.validation}")
         check(self.batch_size >= 1, f"batch_size must be at least 1, not {self.batch_size}")
         check(self.workers is None or self.workers >= 0, f"workers must be 0 or more, not {self.workers}")
+
+    def _check_reading(self) -> None:
+        background, levels = self.background, self.levels
+        check(
+            background is None or (len(background) == 3 and all(0 <= part <= 255 for part in background)),
+            f"background must be red, green and blue, 0 to 255, such as [255, 255, 255], not {background}",
+        )
+        check(
+            self.resize != "pad" or background is not None,
+            "resize pad needs a background, the colour of the bars: give one, such as [255, 255, 255]",
+        )
+        check(
+            levels is None or (len(levels) == 2 and -inf < levels[0] < levels[1] < inf),
+            f"levels must be two numbers, black and the larger white, such as [0, 4095], not {levels}",
+        )
+        check_max_pixels(self.max_pixels)
+
+    @property
+    def reading(self) -> Reading:
+        """How pictures become pixels, for a network that is trained on them."""
+        background = None if self.background is None else (self.background[0], self.background[1], self.background[2])
+        levels = None if self.levels is None else (float(self.levels[0]), float(self.levels[1]))
+        return Reading(self.orientation, background, levels, self.resize, self.max_pixels or LARGEST_IMAGE)

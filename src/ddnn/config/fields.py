@@ -7,6 +7,7 @@ from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from ddnn.errors import DDNNError
+from ddnn_runtime.geometry import MOST_PIXELS
 
 Config = TypeVar("Config")
 
@@ -51,6 +52,11 @@ def check(condition: bool, message: str) -> None:
 def check_max_corrupt(allowed: int | None) -> None:
     """Raise a DDNNError unless so many images can be left out; None leaves it to another configuration."""
     check(allowed is None or allowed >= 0, f"max_corrupt must be 0 or more, not {allowed}")
+
+
+def check_max_pixels(allowed: int | None) -> None:
+    """Raise a DDNNError unless an image may have so many pixels; None leaves it to another configuration."""
+    check(allowed is None or 1 <= allowed <= MOST_PIXELS, f"max_pixels must be 1 to {MOST_PIXELS}, not {allowed}")
 
 
 def listed(given: list[str] | str) -> list[str]:

@@ -64,7 +64,9 @@ class Data:
     """
 
     def __init__(self, source: Source, config: DataConfig, seed: int, spec: DataSpec | None = None) -> None:
-        self._source, self._config, self._seed, self._given = source, config, seed, spec
+        self._source, self._config, self._seed = source, config, seed
+        self._given = spec and spec.allowing(config.max_pixels)
+        self._reading = self._given.reading if self._given else config.reading
         self._decoded: dict[str, tuple[Split, Tensor]] = {}
         self.channels = spec.channels if spec else source.channels
         self.size = (
@@ -82,7 +84,7 @@ class Data:
             mean, std = IMAGENET_MEAN, IMAGENET_STD
         else:
             mean, std = (sum(IMAGENET_MEAN) / 3,), (sum(IMAGENET_STD) / 3,)
-        return DataSpec(self.channels, self.size, mean, std, self._source.class_names)
+        return DataSpec(self.channels, self.size, mean, std, self._source.class_names, self._reading)
 
     @property
     def num_classes(self) -> int:
@@ -179,7 +181,7 @@ class Data:
     def _in_memory(self, name: str, split: Split) -> tuple[Split, Tensor]:
         """The split, without what cannot be decoded, and its pixels."""
         if name not in self._decoded:
-            self._decoded[name] = decode_all(split, self.channels, self.size, self._corrupt(name))
+            self._decoded[name] = decode_all(split, self.channels, self.size, self._reading, self._corrupt(name))
         return self._decoded[name]
 
     def _corrupt(self, name: str) -> CorruptImages:

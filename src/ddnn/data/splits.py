@@ -17,6 +17,7 @@ from torch import Tensor
 from ddnn.data.blocks import Blocks
 from ddnn.data.images import with_channels
 from ddnn.errors import DataError
+from ddnn_runtime.reading import Reading
 
 _SPLIT_SEED = 0
 
@@ -24,7 +25,7 @@ _SPLIT_SEED = 0
 class Images(Protocol):
     """Images that are decoded one by one, when needed."""
 
-    def image(self, index: int, channels: int) -> Tensor:
+    def image(self, index: int, channels: int, reading: Reading) -> Tensor:
         """uint8 of shape (channels, height, width); UnreadableImageError if it cannot be decoded."""
         ...
 
@@ -35,8 +36,9 @@ class ArrayImages:
 
     pixels: Tensor
 
-    def image(self, index: int, channels: int) -> Tensor:
+    def image(self, index: int, channels: int, reading: Reading) -> Tensor:
         """One image, uint8 of shape (channels, height, width)."""
+        del reading  # the pixels are there already
         return with_channels(self.pixels[index], channels)
 
 
@@ -64,9 +66,9 @@ class Split:
     def __len__(self) -> int:
         return len(self.indices)
 
-    def image(self, index: int, channels: int) -> Tensor:
+    def image(self, index: int, channels: int, reading: Reading) -> Tensor:
         """One image, uint8 of shape (channels, height, width)."""
-        return self.images.image(int(self.indices[index]), channels)
+        return self.images.image(int(self.indices[index]), channels, reading)
 
     def label_tensor(self) -> Tensor:
         """int64 of shape (count,)."""

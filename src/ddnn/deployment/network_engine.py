@@ -16,10 +16,11 @@ class NetworkEngine:
 
     Args:
         network: any; it stays in its mode.
+        max_pixels: images of more are refused; None means what the network was trained with.
     """
 
-    def __init__(self, network: DepthDynamicNetwork) -> None:
-        self._network = network
+    def __init__(self, network: DepthDynamicNetwork, max_pixels: int | None = None) -> None:
+        self._network, self._max_pixels = network, max_pixels
 
     @property
     def full(self) -> str:
@@ -42,6 +43,7 @@ class NetworkEngine:
         spec = self._network.data_spec
         if spec is None:
             raise DDNNError("this network was saved without normalisation; set net.data_spec and save it again")
+        spec = spec.allowing(self._max_pixels)
         return np.stack([read_image(path, spec).numpy() for path in paths])
 
     def __call__(self, images: np.ndarray, subnet: str | None = None) -> np.ndarray:

@@ -33,6 +33,9 @@ from ddnn_runtime.sealed_json import parse_json
 LAST_KEY = "precision"
 """Ends a configuration file, and is at or near the end of those of older versions: without it, one was cut short."""
 
+_READ_BEFORE = {"orientation": "stored", "background": None}
+"""How pictures were read when that was no key."""
+
 
 class _Dumper(yaml.SafeDumper):
     """Writes paths, which the Python interface takes, as text."""
@@ -143,7 +146,8 @@ class RunDirectory:
         return "no epoch was complete, so nothing was kept"
 
     def read_config(self) -> TrainConfig:
-        """The configuration that `create` wrote, maybe that of an older version: what was no key then has its default.
+        """The configuration that `create` wrote, maybe that of an older version: what was no key then has its default, but for
+        how pictures are read: a run goes on with what it began with.
 
         Raises:
             ModelFileError: if this is no run directory, or its configuration is damaged or has unknown keys.
@@ -162,7 +166,7 @@ class RunDirectory:
                 "version that wrote them, or take them out"
             )
         try:
-            return from_fields(TrainConfig, values)
+            return from_fields(TrainConfig, values if "orientation" in values else {**values, **_READ_BEFORE})
         except DDNNError as error:
             raise ModelFileError(f"{self.config_file}: {error}") from None
 
@@ -303,4 +307,5 @@ def evaluation_data(path: Path, config: EvaluateConfig) -> DataConfig:
         workers=config.workers,
         max_corrupt=own.max_corrupt if config.max_corrupt is None else config.max_corrupt,
         shards=replace(known.shards, index=own.shards.index),
+        max_pixels=config.max_pixels,
     )

@@ -19,6 +19,7 @@ from ddnn.data.shards.index import FILE, SPLITS, Shard, ShardIndex, parse_index
 from ddnn.data.shards.remote import NotThereError, check_url, is_remote, read_bytes
 from ddnn.data.splits import Source, Split, arrange, require_folder
 from ddnn.errors import DataError
+from ddnn_runtime.reading import Reading
 
 _EXPECTED = "expected shards such as train/000000.tar, and index.parquet"
 _LOOKED_AT = 20
@@ -100,9 +101,9 @@ class ShardImages:
             except OSError as error:
                 raise DataError(f"Cannot read {self.store.name(shard)}: {error.strerror or error}") from None
 
-    def image(self, index: int, channels: int) -> Tensor:
+    def image(self, index: int, channels: int, reading: Reading) -> Tensor:
         """One image, uint8 of shape (channels, height, width)."""
-        return decode(self.encoded(index), channels, self.name(index))
+        return decode(self.encoded(index), channels, reading, self.name(index))
 
     def name(self, index: int) -> str:
         """What messages call an image: its shard, and its name there."""
