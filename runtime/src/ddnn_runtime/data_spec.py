@@ -9,7 +9,7 @@ from typing import Any
 
 from ddnn_runtime.errors import DDNNError
 from ddnn_runtime.geometry import LARGEST_SIDE
-from ddnn_runtime.reading import BEFORE, Reading
+from ddnn_runtime.reading import AS_SHOWN, BEFORE, Reading
 from ddnn_runtime.untrusted import MOST, count, known, listed, mapping, number, text
 
 _MOST_CHANNELS = 1000
@@ -33,7 +33,7 @@ class DataSpec:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     class_names: tuple[str, ...]
-    reading: Reading = Reading()
+    reading: Reading = AS_SHOWN
 
     def __post_init__(self) -> None:
         if not len(self.mean) == len(self.std) == self.channels:

@@ -17,7 +17,7 @@ from PIL import Image
 
 from ddnn_runtime.errors import TooLargeImageError, UnreadableImageError
 from ddnn_runtime.geometry import too_large
-from ddnn_runtime.reading import Levels, Reading
+from ddnn_runtime.reading import AS_SHOWN, Levels, Reading
 
 _ORIENTATION = 0x0112  # of EXIF: which way up, 1 to 8
 _TURNS = {
@@ -35,14 +35,14 @@ _TWELVE_BITS: Levels = (0, 4095)
 _LIMIT = threading.Lock()  # of Pillow, which all threads share
 
 
-def decode(encoded: bytes, channels: int, reading: Reading, name: str) -> Any:
+def decode(encoded: bytes, channels: int, name: str, reading: Reading = AS_SHOWN) -> Any:
     """Decode a picture of any format that Pillow reads; of an animation, the first frame.
 
     Args:
         encoded: the file's content.
         channels: 1 (grey) or 3 (RGB); pictures of another kind are converted.
-        reading: the rules.
         name: what an error calls the picture.
+        reading: the rules.
 
     Returns:
         A `PIL.Image.Image` of mode L or RGB.
@@ -116,9 +116,9 @@ def jpeg_may_be_turned(encoded: bytes) -> bool:
 
 
 def _open(encoded: bytes, max_pixels: int) -> Any:
-    """Open it with Pillow, whose own limit of pixels holds only where ours is not larger."""
+    """Open it with Pillow, which refuses twice its own limit of pixels, unless ours is larger still."""
     limit = Image.MAX_IMAGE_PIXELS
-    if limit is None or max_pixels <= limit:
+    if limit is None or max_pixels <= 2 * limit:
         return Image.open(io.BytesIO(encoded))
     with _LIMIT:
         limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, max_pixels

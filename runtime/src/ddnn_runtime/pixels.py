@@ -90,7 +90,7 @@ def _pixels(path: Path, spec: DataSpec) -> np.ndarray:
     """uint8 of shape (channels, height, width)."""
     encoded = read_bytes(path)
     try:
-        image = decode(encoded, spec.channels, spec.reading, str(path))
+        image = decode(encoded, spec.channels, str(path), spec.reading)
         pixels = np.asarray(resized(image, spec.size, spec.reading))
     except MemoryError:
         raise UnreadableImageError(f"Cannot decode {path}: it takes more memory than there is") from None

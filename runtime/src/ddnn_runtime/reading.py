@@ -81,6 +81,9 @@ class Reading:
         )
 
 
+AS_SHOWN = Reading()
+"""As viewers show a picture: what networks are trained with, unless they are told to do otherwise."""
+
 BEFORE = Reading("stored", None, "clip")
 """What was done before networks were stored with their rules."""
 

@@ -1,5 +1,6 @@
 """From a configuration to loaders: which pipeline, which images in which split, prepared for which network."""
 
+import warnings
 from copy import copy
 from dataclasses import replace
 from functools import cached_property
@@ -17,6 +18,7 @@ from ddnn.data.memory import MemoryLoader, decode_all
 from ddnn.data.mixing import mixed
 from ddnn.data.order import EpochOrder
 from ddnn.data.policies import BATCHED
+from ddnn.data.shapes import wide_images
 from ddnn.data.sources import open_source
 from ddnn.data.splits import Source, Split, hold_out, subset
 from ddnn.errors import DataError
@@ -50,6 +52,7 @@ def open_data(config: DataConfig, seed: int, spec: DataSpec | None = None) -> "D
     _check_augment(config, data.size)
     if spec is None and "train" in source.splits:
         data.check_training()
+        data.mention_wide_images()
     return data
 
 
@@ -160,6 +163,12 @@ class Data:
             DataError: there are fewer training images than `config` asks for.
         """
         _ = self._parts
+
+    def mention_wide_images(self) -> None:
+        """Warn where the centre is cut out of training images of which many are far from square."""
+        word = wide_images(self._parts[0]) if self._reading.resize == "crop" else None
+        if word is not None:
+            warnings.warn(word, stacklevel=3)
 
     @cached_property
     def _parts(self) -> tuple[Split, Split | None]:

@@ -18,7 +18,7 @@ from ddnn_runtime.data_spec import DataSpec
 from ddnn_runtime.errors import TooLargeImageError
 from ddnn_runtime.geometry import MOST_PIXELS, Size, covering, inside, is_small, is_strip, passes
 from ddnn_runtime.pixels import centre_of, read_bytes
-from ddnn_runtime.reading import Reading
+from ddnn_runtime.reading import AS_SHOWN, Reading
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -28,7 +28,7 @@ _UPRIGHT: dict[int, tuple[int, tuple[int, ...]]] = {  # of EXIF: quarter turns t
 }  # fmt: skip
 
 
-def decode(encoded: bytes, channels: int, reading: Reading, name: str) -> Tensor:
+def decode(encoded: bytes, channels: int, name: str, reading: Reading = AS_SHOWN) -> Tensor:
     """Decode a JPEG, PNG, WebP, GIF, or anything else that Pillow reads.
 
     The pixels are those of `ddnn_runtime.decoding.decode`; torchvision decodes what it does faster, and as well.
@@ -36,8 +36,8 @@ def decode(encoded: bytes, channels: int, reading: Reading, name: str) -> Tensor
     Args:
         encoded: the file's content.
         channels: 1 (grey) or 3 (RGB); images of another kind are converted.
-        reading: which way up, and what becomes of transparency and of more than 8 bits.
         name: what an error calls the image.
+        reading: which way up, and what becomes of transparency and of more than 8 bits.
 
     Returns:
         uint8 of shape (channels, height, width).
@@ -57,7 +57,7 @@ def decode(encoded: bytes, channels: int, reading: Reading, name: str) -> Tensor
         image = _decode_with_torch(encoded, ImageReadMode.RGB)
         if image is not None:
             return image
-    return functional.pil_to_tensor(decoding.decode(encoded, channels, reading, name))
+    return functional.pil_to_tensor(decoding.decode(encoded, channels, name, reading))
 
 
 def _way_up(encoded: bytes, reading: Reading, name: str) -> int:
@@ -99,12 +99,12 @@ def _upright(image: Tensor, way: int) -> Tensor:
     turns, mirrored = _UPRIGHT.get(way, (0, ()))
     if turns:
         image = image.rot90(turns, (-2, -1))
-    return (image.flip(mirrored) if mirrored else image).contiguous()
+    return image.flip(mirrored) if mirrored else image
 
 
-def decode_file(path: str | Path, channels: int, reading: Reading) -> Tensor:
+def decode_file(path: str | Path, channels: int, reading: Reading = AS_SHOWN) -> Tensor:
     """Decode an image file: see `decode`. A file that cannot be opened is an UnreadableImageError, too."""
-    return decode(read_bytes(path), channels, reading, str(path))
+    return decode(read_bytes(path), channels, str(path), reading)
 
 
 def read_size(encoded: bytes, name: str) -> Size:
@@ -151,7 +151,7 @@ def spread(count: int, wanted: int) -> list[int]:
     return [position * (count - 1) // max(1, wanted - 1) for position in range(wanted)]
 
 
-def resize(image: Tensor, size: Size, reading: Reading) -> Tensor:
+def resize(image: Tensor, size: Size, reading: Reading = AS_SHOWN) -> Tensor:
     """Bring a decoded image to a size.
 
     Args:
@@ -167,7 +167,9 @@ def resize(image: Tensor, size: Size, reading: Reading) -> Tensor:
         return scaled(image, size)
     if reading.resize == "pad":
         shown = scaled(image, inside(old, size))
-        return padded(shown, size, [(most - side) // 2 for most, side in zip(size, shown.shape[-2:], strict=True)], reading)
+        return padded(
+            shown, size, [(most - side) // 2 for most, side in zip(size, shown.shape[-2:], strict=True)], reading
+        )
     if is_strip(old, size):
         return functional.pil_to_tensor(centre_of(functional.to_pil_image(image), size))
     covered = covering(old, size)

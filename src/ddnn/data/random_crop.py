@@ -57,7 +57,9 @@ class _OfASquare(nn.Module):
     def _padded(self, image: Tensor, box: _Box) -> Tensor:
         """What is in a box that may be larger than the image, on the background."""
         starts = [max(0, start) for start in box[:2]]
-        ends = [min(most, start + length) for most, start, length in zip(image.shape[-2:], box[:2], box[2:], strict=True)]
+        ends = [
+            min(most, start + length) for most, start, length in zip(image.shape[-2:], box[:2], box[2:], strict=True)
+        ]
         shown = image[..., starts[0] : ends[0], starts[1] : ends[1]]
         part: list[int] = [
             min(most, max(1, round((end - start) * most / length)))

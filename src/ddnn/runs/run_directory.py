@@ -146,8 +146,8 @@ class RunDirectory:
         return "no epoch was complete, so nothing was kept"
 
     def read_config(self) -> TrainConfig:
-        """The configuration that `create` wrote, maybe that of an older version: what was no key then has its default, but for
-        how pictures are read: a run goes on with what it began with.
+        """The configuration that `create` wrote, maybe that of an older version: what was no key then has its default.
+        Only pictures are still read as they were then.
 
         Raises:
             ModelFileError: if this is no run directory, or its configuration is damaged or has unknown keys.
