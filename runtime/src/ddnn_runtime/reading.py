@@ -33,8 +33,8 @@ class Reading:
             numbers, 0 and 65535 for 16 bits (0 and 4095 for TIFFs of 12), and refuses 32-bit integers. A picture with
             numbers beyond is refused. clip is what was done before there were levels: numbers below 0 are black, those
             above 255 white, and of 16 bits the upper 8 are taken.
-        resize: crop covers the wanted size and cuts out the centre; pad shows all of a picture, with bars; squeeze shows
-            all of it, and changes its proportions.
+        resize: crop covers the wanted size and cuts out the centre; pad shows all of a picture, with bars; squeeze
+            shows all of it, and changes its proportions.
         max_pixels: a picture of more is refused before it is decoded.
 
     Raises:

@@ -60,7 +60,7 @@ class _ByEpoch(nn.Module):
 
 
 def evaluation_transform(spec: DataSpec) -> nn.Module:
-    """Resize with a margin and cut out the centre, or pad or squeeze: uint8 (channels, any, any) to uint8 `spec.input_shape`."""
+    """Resize with a margin and cut out the centre, or pad or squeeze: (channels, any, any) to `spec.input_shape`, both uint8."""
     return _Resize(spec)
 
 
