@@ -16,12 +16,12 @@ import numpy as np
 import ddnn
 from command import run
 from ddnn.cascading import thresholds
-from ddnn.cascading.costs import Costs
+from ddnn.cascading.costs import Costs, macs_of
 from ddnn.cascading.held_out import open_images
 from ddnn.cascading.thresholds import choose, front
-from ddnn.cascading.torch_engine import TorchEngine
 from ddnn.cascading.votes import Votes, gather
 from ddnn.config import CascadeConfig
+from ddnn.engines.torch_engine import TorchEngine
 from reporting import Report
 
 CELLS = (400, 2000, 40_000)
@@ -48,7 +48,7 @@ def main(run: str, repeats: int = 60, output: str | None = None) -> None:
         np.concatenate([part.right for part in parts], axis=1),
     )
     sizes = [size for size in (500, 1000, 5000) if size <= votes.images // 2]
-    rows = [line(votes, engine.macs(), size, cells, repeats) for size in sizes for cells in CELLS]
+    rows = [line(votes, macs_of(engine), size, cells, repeats) for size in sizes for cells in CELLS]
     Report("how much worse is a cascade on new images?", output).table(
         f"{run}: {votes.images} images, divided {repeats} times; accuracy in points", rows
     )

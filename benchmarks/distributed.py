@@ -24,7 +24,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from command import run
 from ddnn.config.fields import whole_numbers
-from ddnn.distributed.fsdp import shard
+from ddnn.distributed.fsdp import divide
 from ddnn.distributed.processes import find_processes, join
 from ddnn.distributed.synchronised_norms import synchronised
 from ddnn.objectives import EKD
@@ -114,7 +114,7 @@ def _step(problem: Problem, way: str, count: int) -> Callable[[], None]:
     module = _Step(problem)
     call: Callable[..., Any] = module
     if count > 1 and way == "fsdp":
-        shard(module.network, init_device_mesh("cpu", (count,)))
+        divide(module.network, init_device_mesh("cpu", (count,)))
     elif count > 1:
         call = DistributedDataParallel(module, broadcast_buffers=False, gradient_as_bucket_view=True)
     images, labels = problem.data(Setting())

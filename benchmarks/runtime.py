@@ -24,14 +24,15 @@ import torch
 import ddnn
 from command import SubnetsOption, read_subnets, run
 from ddnn.deployment import Runtime, export_onnx
-from ddnn_runtime.latency import interleaved, interleaved_for, quartiles, ratio
+from ddnn_runtime.latency import interleaved_for
 from reporting import Report
+from timing import interleaved, quartiles, ratio
 
 _OPENS = """
 import gc, json, sys
 from pathlib import Path
 import numpy as np
-from ddnn.deployment import Runtime
+from ddnn_runtime import Runtime
 
 def held():
     fields = dict(line.split(":") for line in Path("/proc/self/smaps_rollup").read_text().splitlines()[1:])

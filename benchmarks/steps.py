@@ -17,7 +17,7 @@ import ddnn
 from ddnn.config import TrainConfig
 from ddnn.families import REGISTRY
 from ddnn.network import DepthDynamicNetwork
-from ddnn.network.building import Subnets
+from ddnn.network.subnets import Subnets
 from ddnn.objectives import EKD
 from ddnn.training.averaged_teacher import AveragedTeacher
 from ddnn.training.optimization import make_optimizer

@@ -4,7 +4,7 @@
     python examples/adaptive_depth.py export pictures
 
 On a full battery with idle cores the best net answers; on an empty one, or with all cores busy, the fastest. It needs
-onnxruntime, numpy and Pillow, and no torch.
+ddnn-runtime alone (`pip install ./runtime`), and no torch.
 """
 
 import os
@@ -12,8 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-from ddnn.errors import DDNNError
-from ddnn_runtime import Runtime
+from ddnn_runtime import DDNNError, Runtime
 from ddnn_runtime.image_files import image_files
 
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from filelock import FileLock
 
 import ddnn
 from ddnn.deployment import export_onnx
+from tests.shared import made_once
 
 NAMES = ("resnet8", "resnet14", "resnet20")
 SPEC = ddnn.DataSpec(3, (32, 32), (0.5, 0.4, 0.3), (0.2, 0.25, 0.3), tuple("abcdefg"))
@@ -25,9 +25,9 @@ def small_network() -> ddnn.DepthDynamicNetwork:
 
 def shared_export(factory: pytest.TempPathFactory) -> Path:
     """The folder of an export of `small_network`; nobody may write into it."""
-    directory = factory.getbasetemp().parent / "export-of-small-network"
-    with FileLock(f"{directory}.lock"):
-        if not directory.exists():
-            accuracies = {"resnet8": 0.7, "resnet14": 0.9, "resnet20": 0.8}
-            export_onnx(small_network(), directory, torch.randn(2, 3, 32, 32), accuracies=accuracies)
-    return directory
+    accuracies = {"resnet8": 0.7, "resnet14": 0.9, "resnet20": 0.8}
+    return made_once(
+        factory,
+        "export-of-small-network",
+        lambda directory: export_onnx(small_network(), directory, torch.randn(2, 3, 32, 32), accuracies=accuracies),
+    )

@@ -22,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     warnings.showwarning = _show_warning
     try:
         words = list(sys.argv[1:] if arguments is None else arguments)
-        options = _parser().parse_args([_with_underscores(word) for word in words])
+        options = _parser(words).parse_args([_with_underscores(word) for word in words])
         options[options.subcommand]["command"] = shlex.join(["ddnn", *words])
         return COMMANDS[options.subcommand].run(options[options.subcommand]) or 0
     except DDNNError as error:
@@ -54,14 +54,16 @@ def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__
         print(f"ddnn: warning: {message}", file=sys.stderr)
 
 
-def _parser() -> CommandParser:
+def _parser(words: Sequence[str]) -> CommandParser:
+    """The parser of all commands; only those that are among the words get their keys, which take long to add."""
     parser = CommandParser(
         prog="ddnn", description=f"One neural network, every depth (version {__version__}).", version=__version__
     )
     commands = parser.add_subcommands(required=True, metavar="COMMAND")
     for name, command in COMMANDS.items():
         subparser = CommandParser(prog=f"ddnn {name}", description=command.DESCRIPTION)
-        command.add_options(subparser)
+        if name in words:
+            command.add_options(subparser)
         subparser.add_argument("--json", action="store_true", help="print the result as JSON, and nothing else")
         commands.add_subcommand(name, subparser, help=command.DESCRIPTION)
         parser.of_commands[name] = subparser

@@ -29,7 +29,7 @@ def main(fields: Path, folder: Path) -> None:
 
     DepthDynamicTraining.training_step = noted
     run = train(from_fields(TrainConfig, json.loads(fields.read_text())), progress=False)
-    batches = run.data.test(run.device, shard=run.processes.shard)
+    batches = run.data.test(run.device, share=run.processes.share)
     seen = [labels for _, labels in batches]
     scores = evaluate(run.network, batches, shared=True)
     rank = run.processes.rank

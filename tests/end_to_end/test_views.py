@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 from ddnn import DDNNError, TrainConfig, train
 from ddnn.config import AugmentConfig, EKDConfig
-from ddnn.network.norm_statistics import calibrate
+from ddnn.network.norm_statistics import set_statistics
 from ddnn.training.interrupts import Terminated
 from ddnn.training.module import DepthDynamicTraining
 from ddnn.training.step import TrainingStep
@@ -80,7 +80,7 @@ def test_statistics_are_set_anew_from_images_as_large_as_test_images(tmp_path: P
     before = {name: tensor.clone() for name, tensor in run.network.tensors().items()}
     for name in ("resnet14", "resnet8"):
         keep = set() if name == "resnet14" else set(run.network["resnet14"].modules())
-        calibrate(run.network[name], keep, run.data.calibration("cpu"))
+        set_statistics(run.network[name], keep, run.data.for_norms("cpu"))
     for name, tensor in run.network.tensors().items():
         torch.testing.assert_close(tensor, before[name], msg=name)
     assert not any(module._forward_pre_hooks for module in run.network.modules())

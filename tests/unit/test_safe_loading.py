@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 import ddnn
+import ddnn_runtime
 
-SOURCES = sorted(Path(ddnn.__file__).parent.rglob("*.py"))
+PACKAGES = [Path(str(package.__file__)).parent for package in (ddnn, ddnn_runtime)]
+SOURCES = sorted(path for package in PACKAGES for path in package.rglob("*.py"))
 OWN_FILES = {"probe.py"}
 """Reads a model that the process which started it has just written into a temporary folder."""
 TARS = {"tars.py", "writing.py"}

@@ -1,4 +1,6 @@
-"""Run what `ddnn export` wrote, on a device: any depth, chosen at each call, with onnxruntime, numpy and Pillow.
+"""Run what `ddnn export` wrote, on a device: any depth, chosen at each call.
+
+It stands on onnxruntime, numpy, Pillow and msgspec.
 
 Names are imported when they are first used: who only reads what an export says of itself waits for no library.
 """
@@ -11,7 +13,6 @@ if TYPE_CHECKING:
     from ddnn_runtime.answers import Answers
     from ddnn_runtime.data_spec import DataSpec
     from ddnn_runtime.errors import DataError, DDNNError, ModelFileError, UnreadableImageError
-    from ddnn_runtime.image_files import image_files
     from ddnn_runtime.manifest import Manifest
     from ddnn_runtime.runtime import Runtime
 
@@ -24,7 +25,6 @@ _EXPORTS = {
     "ModelFileError": "errors",
     "Runtime": "runtime",
     "UnreadableImageError": "errors",
-    "image_files": "image_files",
 }
 
 __all__ = [
@@ -36,7 +36,6 @@ __all__ = [
     "ModelFileError",
     "Runtime",
     "UnreadableImageError",
-    "image_files",
 ]
 
 

@@ -17,15 +17,19 @@ RUN/cascade.json, which `ddnn cascade RUN` writes, is one `CascadeSpec`:
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Annotated, Any, Literal
 
+from msgspec import Meta
+
+from ddnn_runtime.documents import Finite, Fraction, Natural, Text
 from ddnn_runtime.errors import DDNNError, ModelFileError, near
+from ddnn_runtime.schema import LARGEST, typed
 from ddnn_runtime.sealed_json import parse_json
-from ddnn_runtime.untrusted import UnfitValueError, chosen, count, known, mapping, number, shown, text
+from ddnn_runtime.untrusted import UnfitValueError, shown
 
 FILE = "cascade.json"
 FORMAT = 1
-TARGETS = ("accuracy", "macs", "latency_ms")
+_Probability = Annotated[float, Meta(ge=0, le=1, description="a probability in [0, 1]")]
 
 
 def participants(names: Sequence[str], thresholds: Mapping[str, float], last: str | None = None) -> tuple[str, ...]:
@@ -95,10 +99,10 @@ class Expected:
         answered: share of the images that each net answered.
     """
 
-    accuracy: float
-    cost: float
+    accuracy: Fraction
+    cost: Annotated[float, Meta(ge=0, le=LARGEST)]
     unit: Literal["macs", "ms"]
-    answered: Mapping[str, float]
+    answered: Mapping[Text, Finite]
 
 
 @dataclass(frozen=True)
@@ -111,9 +115,9 @@ class CalibratedOn:
         images: how many.
     """
 
-    data: str
-    split: str
-    images: int
+    data: Text
+    split: Text
+    images: Natural
 
 
 @dataclass(frozen=True)
@@ -130,13 +134,13 @@ class CascadeSpec:
         boost: share of the logits of the net asked before that each net adds to its own; thresholds suit no other.
     """
 
-    thresholds: Mapping[str, float]
-    last: str
-    target: Mapping[str, float]
+    thresholds: Mapping[str, _Probability]
+    last: Text
+    target: Mapping[Text, Finite]
     calibrated_on: CalibratedOn
     expected: Expected
-    weights: str | None = None
-    boost: float = 0.0
+    weights: Text | None = None
+    boost: Fraction = 0.0
 
     def to_json(self) -> dict[str, Any]:
         """A dictionary that `from_json` reads; without a share, as versions before it wrote and read."""
@@ -150,39 +154,14 @@ class CascadeSpec:
             DDNNError: if it is of another format, for other nets, or damaged.
         """
         try:
-            if mapping(fields, "it").get("format") != FORMAT:
-                raise DDNNError(
-                    f"format {shown(fields.get('format'))} is not {FORMAT}, which this version of ddnn reads"
-                )
-            keys = ("format", "thresholds", "last", "target", "calibrated_on", "expected", "weights")
-            known(fields, "it", keys, optional=("boost",))
-            on, expected = mapping(fields["calibrated_on"], "calibrated_on"), mapping(fields["expected"], "expected")
-            known(on, "calibrated_on", ("data", "split", "images"))
-            known(expected, "expected", ("accuracy", "cost", "unit", "answered"))
-            found = cls(
-                thresholds=mapping(fields["thresholds"], "thresholds"),  # whose values are checked below
-                last=text(fields["last"], "last"),
-                target=_numbers(fields["target"], "target"),
-                calibrated_on=CalibratedOn(
-                    text(on["data"], "data"), text(on["split"], "split"), count(on["images"], "images")
-                ),
-                expected=Expected(
-                    number(expected["accuracy"], "accuracy", 0, 1),
-                    number(expected["cost"], "cost", 0),
-                    cast(Any, chosen(expected["unit"], "unit", ("macs", "ms"))),
-                    _numbers(expected["answered"], "answered"),
-                ),
-                weights=None if fields["weights"] is None else text(fields["weights"], "weights"),
-                boost=number(fields.get("boost", 0.0), "boost", 0, 1),
-            )
+            values = typed(fields, dict[str, Any], "it")
+            if (given := values.pop("format", None)) != FORMAT:
+                raise DDNNError(f"format {shown(given)} is not {FORMAT}, which this version of ddnn reads")
+            found: CascadeSpec = typed(values, cls)
         except UnfitValueError as error:
             raise DDNNError(f"it is damaged: {error}") from None
         participants(names, found.thresholds, found.last)
         return found
-
-
-def _numbers(value: Any, what: str) -> dict[str, float]:
-    return {text(key, what): number(item, what) for key, item in mapping(value, what).items()}
 
 
 def read_cascade(directory: str | Path, names: Sequence[str], weights: str | None = None) -> CascadeSpec | None:

@@ -5,14 +5,18 @@ Stored with the network, so that whoever opens it can prepare an image and name 
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Annotated, Any
 
+from msgspec import Meta
+
+from ddnn_runtime.documents import Finite, Side, Text
 from ddnn_runtime.errors import DDNNError
-from ddnn_runtime.geometry import LARGEST_SIDE
 from ddnn_runtime.reading import AS_SHOWN, BEFORE, Reading
-from ddnn_runtime.untrusted import MOST, count, known, listed, mapping, number, text
+from ddnn_runtime.schema import typed
 
 _MOST_CHANNELS = 1000
+_Spread = Annotated[float, Meta(ge=1e-9, le=1e9, description="a finite number from 1e-9 to 1e9")]
+"""What numbers are divided by."""
 
 
 @dataclass(frozen=True)
@@ -28,11 +32,11 @@ class DataSpec:
         reading: how pictures become pixels of that size.
     """
 
-    channels: int
-    size: tuple[int, int]
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    class_names: tuple[str, ...]
+    channels: Annotated[int, Meta(ge=1, le=_MOST_CHANNELS)]
+    size: tuple[Side, Side]
+    mean: tuple[Finite, ...]
+    std: tuple[_Spread, ...]
+    class_names: Annotated[tuple[Text, ...], Meta(min_length=1)]
     reading: Reading = AS_SHOWN
 
     def __post_init__(self) -> None:
@@ -62,28 +66,23 @@ class DataSpec:
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> "DataSpec":
-        """Read what `to_json` wrote, maybe that of an older version, which read pictures in its own way.
+        """Read what `to_json` wrote, maybe that of an older version.
 
         Raises:
             UnfitValueError: it is not that.
         """
-        known(fields, "data", ("channels", "size", "mean", "std", "class_names"), optional=("reading",))
-        channels = count(fields["channels"], "channels", 1, _MOST_CHANNELS)
-        height, width = listed(fields["size"], "size", _side, 2, 2)
-        return cls(
-            channels=channels,
-            size=(height, width),
-            mean=listed(fields["mean"], "mean", number, channels, channels),
-            std=listed(fields["std"], "std", _spread, channels, channels),
-            class_names=listed(fields["class_names"], "class_names", text, 1, MOST),
-            reading=Reading.from_json(mapping(fields["reading"], "reading")) if "reading" in fields else BEFORE,
-        )
+        return typed(_with_reading(fields), cls, "data")
 
 
-def _side(value: Any, what: str) -> int:
-    return count(value, what, 1, LARGEST_SIDE)
+def of_any_version(values: Mapping[str, Any]) -> dict[str, Any]:
+    """What a document says, completed where an older version had no word for how the pictures of its `data` are read.
+
+    >>> of_any_version({"data": {"channels": 3}})["data"]["reading"]["orientation"]
+    'stored'
+    """
+    data = values.get("data")
+    return {**values, "data": _with_reading(data)} if isinstance(data, Mapping) else dict(values)
 
 
-def _spread(value: Any, what: str) -> float:
-    """What numbers are divided by."""
-    return number(value, what, 1e-9, 1e9)
+def _with_reading(data: Mapping[str, Any]) -> dict[str, Any]:
+    return {"reading": asdict(BEFORE), **data}

@@ -8,9 +8,9 @@ Nothing here imports torch: a device that runs exported graphs measures too.
 
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from math import sqrt
+from math import inf
 from statistics import median, quantiles
 
 Work = Callable[[], object]
@@ -25,19 +25,16 @@ def no_wait() -> None:
     """What there is to wait for where a call returns when its work is done."""
 
 
-def seconds_of(work: Work, calls: int = 1, wait: Work = no_wait) -> float:
-    """Wall time of a call, the mean of so many in a row; `wait` returns when all that was asked of a GPU is done."""
+def seconds_of(work: Work, wait: Work = no_wait) -> float:
+    """Wall time of a call; `wait` returns when all that was asked of a GPU is done."""
     wait()
     began = time.perf_counter()
-    for _ in range(calls):
-        work()
+    work()
     wait()
-    return (time.perf_counter() - began) / calls
+    return time.perf_counter() - began
 
 
-def turns(
-    works: Mapping[str, Work], calls: int = 1, wait: Work = no_wait, *, settle: bool = False
-) -> Iterator[dict[str, float]]:
+def turns(works: Mapping[str, Work], wait: Work = no_wait, *, settle: bool = False) -> Iterator[dict[str, float]]:
     """Turns without end: the seconds of each work in each of them.
 
     With `settle`, a work is called once before it is timed, so that it finds its own weights in the caches, and its
@@ -49,26 +46,29 @@ def turns(
         for name in shuffled.sample(list(works), len(works)):
             if settle:
                 works[name]()
-            turn[name] = seconds_of(works[name], calls, wait)
+            turn[name] = seconds_of(works[name], wait)
         yield turn
 
 
-def interleaved(
-    works: Mapping[str, Work], repeats: int, warmup: int = WARMUP, calls: int = 1, wait: Work = no_wait
-) -> dict[str, list[float]]:
-    """Seconds of each work in each turn.
+def turns_for(
+    works: Mapping[str, Work], budget: float, wait: Work = no_wait, *, settle: bool = False, most: float = inf
+) -> Iterator[dict[str, float]]:
+    """As many turns as the time allows, without those to warm up: the seconds of each work in each of them.
 
     Args:
         works: what to time, by name.
-        repeats: turns that count.
-        warmup: turns before them that do not.
-        calls: calls in a turn, for works that take microseconds.
+        budget: seconds for the turns that count; at least `FEWEST_TURNS` are made.
         wait: returns when all that was asked of a GPU is done.
+        settle: see `turns`.
+        most: turns, however fast the works are.
     """
-    each = turns(works, calls, wait)
-    for _ in range(warmup):
+    each = turns(works, wait, settle=settle)
+    for _ in range(WARMUP):
         next(each)
-    return _by_name(works, [next(each) for _ in range(repeats)])
+    made, end = 0, time.perf_counter() + budget
+    while made < FEWEST_TURNS or (made < most and time.perf_counter() < end):
+        yield next(each)
+        made += 1
 
 
 def interleaved_for(works: Mapping[str, Work], budget: float, wait: Work = no_wait) -> dict[str, list[float]]:
@@ -79,14 +79,13 @@ def interleaved_for(works: Mapping[str, Work], budget: float, wait: Work = no_wa
         budget: seconds for the turns that count; at least `FEWEST_TURNS` are made, at most `MOST_TURNS`.
         wait: returns when all that was asked of a GPU is done.
     """
-    each = turns(works, wait=wait, settle=True)
-    for _ in range(WARMUP):
-        next(each)
-    taken: list[dict[str, float]] = []
-    end = time.perf_counter() + budget
-    while len(taken) < FEWEST_TURNS or (len(taken) < MOST_TURNS and time.perf_counter() < end):
-        taken.append(next(each))
-    return _by_name(works, taken)
+    return by_name(works, turns_for(works, budget, wait, settle=True, most=MOST_TURNS))
+
+
+def by_name(works: Iterable[str], taken: Iterable[Mapping[str, float]]) -> dict[str, list[float]]:
+    """The seconds of each work in each turn, from the seconds of all works in each turn."""
+    each = list(taken)
+    return {name: [turn[name] for turn in each] for name in works}
 
 
 @dataclass(frozen=True)
@@ -110,7 +109,7 @@ class Latency:
 
 
 def latencies(seconds: Mapping[str, Sequence[float]], reference: str) -> dict[str, Latency]:
-    """What `interleaved` gave, in figures.
+    """What `interleaved_for` gave, in figures.
 
     >>> latencies({"half": [0.25, 0.25], "full": [0.5, 1.0]}, "full")["half"]
     Latency(median_ms=250.0, p95_ms=250.0, ratio=0.375, turns=2)
@@ -124,30 +123,3 @@ def latencies(seconds: Mapping[str, Sequence[float]], reference: str) -> dict[st
         )
         for name, taken in seconds.items()
     }
-
-
-def milliseconds(seconds: Sequence[float]) -> dict[str, float]:
-    """Median and quartiles, in milliseconds."""
-    low, high = quartiles(seconds)
-    return {"median_ms": 1e3 * median(seconds), "low_ms": 1e3 * low, "high_ms": 1e3 * high}
-
-
-def ratio(one: Sequence[float], *others: Sequence[float]) -> dict[str, float]:
-    """One time over the sum of others in the same turn: median, quartiles, and how sure the median is.
-
-    `plus_minus` is about a 95 % interval of the median, 1.57 times the distance of the quartiles over the root of the
-    number of turns (McGill, Tukey and Larsen, The American Statistician 32, 1978, "notched" box plots).
-    """
-    ratios = [a / sum(b) for a, *b in zip(one, *others, strict=True)]
-    low, high = quartiles(ratios)
-    return {"ratio": median(ratios), "low": low, "high": high, "plus_minus": 1.57 * (high - low) / sqrt(len(ratios))}
-
-
-def quartiles(values: Sequence[float]) -> tuple[float, float]:
-    """The lower and the upper one."""
-    low, _, high = quantiles(values, n=4, method="inclusive")
-    return low, high
-
-
-def _by_name(works: Mapping[str, Work], taken: Sequence[Mapping[str, float]]) -> dict[str, list[float]]:
-    return {name: [turn[name] for turn in taken] for name in works}

@@ -5,23 +5,29 @@ in part, edited, or put together from two is refused when it is opened.
 """
 
 import hashlib
-import re
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta
 
 from ddnn_runtime.cascade_spec import CascadeSpec
-from ddnn_runtime.data_spec import DataSpec
+from ddnn_runtime.data_spec import DataSpec, of_any_version
+from ddnn_runtime.documents import Count, Fraction, Name, Natural, Side, Text, read_document, refusing_damage
 from ddnn_runtime.errors import ModelFileError
-from ddnn_runtime.geometry import LARGEST_SIDE
-from ddnn_runtime.sealed_json import sealed, unsealed
-from ddnn_runtime.untrusted import UnfitValueError, chosen, count, flag, known, listed, mapping, name, number, text
+from ddnn_runtime.schema import typed
+from ddnn_runtime.sealed_json import sealed
+from ddnn_runtime.untrusted import MOST_ENTRIES, UnfitValueError
 
 MANIFEST = "export.json"
 WEIGHTS = "weights.bin"
 FORMAT = 1
 INPUT, OUTPUT = "images", "logits"
+
+_PART = "[A-Za-z0-9_][A-Za-z0-9._-]{0,250}"
+_Inside = Annotated[str, Meta(pattern=rf"\A{_PART}(/{_PART}){{0,9}}\Z", description="a path inside the export")]
+_Values = Annotated[tuple[Text, ...], Meta(min_length=1, max_length=1000)]
 
 
 @dataclass(frozen=True)
@@ -34,9 +40,9 @@ class File:
         sha256: its checksum, in hexadecimal.
     """
 
-    file: str
-    bytes: int
-    sha256: str
+    file: _Inside
+    bytes: Natural
+    sha256: Text
 
     @classmethod
     def of(cls, directory: Path, name: str) -> "File":
@@ -60,10 +66,10 @@ class Net:
     """
 
     graph: File
-    depth: tuple[int, ...]
-    parameters: int
-    macs: int
-    accuracy: float | None = None
+    depth: Annotated[tuple[Natural, ...], Meta(min_length=1, max_length=100)]
+    parameters: Natural
+    macs: Natural
+    accuracy: Fraction | None = None
 
 
 @dataclass(frozen=True)
@@ -81,12 +87,12 @@ class Piece:
     """
 
     graph: File
-    source: int | None
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
-    nets: tuple[str, ...]
-    leaf: str | None
-    macs: int
+    source: Natural | None
+    inputs: _Values
+    outputs: _Values
+    nets: Annotated[tuple[Name, ...], Meta(min_length=1)]
+    leaf: Name | None
+    macs: Natural
 
 
 @dataclass(frozen=True)
@@ -109,19 +115,19 @@ class Manifest:
         made_with: versions of what wrote it.
     """
 
-    full: str
-    nets: Mapping[str, Net]
-    num_classes: int
-    input_shape: tuple[int, int, int]
+    full: Name
+    nets: Annotated[Mapping[Name, Net], Meta(min_length=1)]
+    num_classes: Count
+    input_shape: tuple[Side, Side, Side]
     data: DataSpec | None = None
     kind: Literal["onnx", "torch"] = "onnx"
     precision: Literal["fp32", "int8"] = "fp32"
-    opset: int | None = None
+    opset: Natural | None = None
     weights: File | None = None
     sharing_pays: bool = False
-    pieces: tuple[Piece, ...] = ()
+    pieces: Annotated[tuple[Piece, ...], Meta(max_length=MOST_ENTRIES)] = ()
     cascade: CascadeSpec | None = None
-    made_with: Mapping[str, str] = field(default_factory=dict)
+    made_with: Mapping[Text, Text] = field(default_factory=dict)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -157,15 +163,30 @@ class Manifest:
             raise ModelFileError(
                 f"{path.parent} holds no export: {MANIFEST} is missing; make one with `ddnn export RUN --output DIR`"
             )
-        try:
-            values = unsealed(path.read_text(encoding="utf-8"))
-            if values.get("format", FORMAT) != FORMAT:
-                raise ModelFileError(f"{path} is of another version of ddnn; this one reads format {FORMAT}")
-            return _from_json(values)
-        except (ValueError, OSError) as error:
-            if isinstance(error, ModelFileError) and not isinstance(error, UnfitValueError):
-                raise
-            raise ModelFileError(f"{path} is damaged ({error}); export the run again") from None
+        again = "export the run again"
+        values = read_document(path, dict[str, Any], sealed=True, header={"format": FORMAT}, fix=again)
+        with refusing_damage(str(path), again):
+            cascade = values.pop("cascade", None)  # which has a format of its own
+            manifest: Manifest = typed(of_any_version(values), cls)
+            manifest._check_fit()
+            return (
+                manifest
+                if cascade is None
+                else replace(manifest, cascade=CascadeSpec.from_json(cascade, manifest.names))
+            )
+
+    def _check_fit(self) -> None:
+        """Refuse what fits value by value, and not together."""
+        if self.names[-1] != self.full:
+            raise UnfitValueError("the full net is not the last of its nets")
+        data = self.data
+        if data is not None and (data.input_shape, data.num_classes) != (self.input_shape, self.num_classes):
+            raise UnfitValueError("its data has other classes, or images of another shape, than its nets")
+        for index, piece in enumerate(self.pieces):
+            _check_piece(piece, self.pieces[:index], self.names)
+        ends = [piece.leaf for piece in self.pieces if piece.leaf is not None and len(piece.outputs) == 1]
+        if self.pieces and sorted(ends) != sorted(self.names):
+            raise UnfitValueError("its pieces do not end in the logits of each net")
 
 
 def is_export(directory: str | Path) -> bool:
@@ -173,107 +194,22 @@ def is_export(directory: str | Path) -> bool:
     return (Path(directory) / MANIFEST).is_file()
 
 
-def _from_json(values: dict[str, Any]) -> Manifest:
-    keys = tuple(item.name for item in fields(Manifest))
-    known(values, MANIFEST, ("format", *keys))
-    nets = {
-        name(key, "the name of a net"): _net(net) for key, net in mapping(values["nets"], "nets").items()
-    }  # in their order
-    if not nets or [*nets][-1] != values["full"]:
-        raise UnfitValueError("the full net is not the last of its nets")
-    data, weights, cascade, opset = (values[key] for key in ("data", "weights", "cascade", "opset"))
-    manifest = Manifest(
-        full=[*nets][-1],
-        nets=nets,
-        num_classes=count(values["num_classes"], "num_classes", 1),
-        input_shape=cast(tuple[int, int, int], listed(values["input_shape"], "input_shape", _side, 3, 3)),
-        data=None if data is None else DataSpec.from_json(mapping(data, "data")),
-        kind=cast(Any, chosen(values["kind"], "kind", ("onnx", "torch"))),
-        precision=cast(Any, chosen(values["precision"], "precision", ("fp32", "int8"))),
-        opset=None if opset is None else count(opset, "opset"),
-        weights=None if weights is None else _file(weights),
-        sharing_pays=flag(values["sharing_pays"], "sharing_pays"),
-        pieces=_pieces(values["pieces"], nets),
-        cascade=None if cascade is None else CascadeSpec.from_json(cascade, tuple(nets)),
-        made_with={text(key, "made_with"): text(item, "made_with")
-                   for key, item in mapping(values["made_with"], "made_with").items()},
-    )  # fmt: skip
-    if manifest.data is not None and (manifest.data.input_shape, manifest.data.num_classes) != (
-        manifest.input_shape,
-        manifest.num_classes,
-    ):
-        raise UnfitValueError("its data has other classes, or images of another shape, than its nets")
-    return manifest
+def _check_piece(piece: Piece, before: Sequence[Piece], names: Sequence[str]) -> None:
+    """Refuse a piece that cannot run once those before it have: none comes after itself."""
+    if piece.source is not None and piece.source >= len(before):
+        raise UnfitValueError(f"the source of a piece must be the number of one before it, not {piece.source}")
+    known_values = {INPUT, *(output for earlier in _path(piece, before) for output in earlier.outputs)}
+    if not set(piece.inputs) <= known_values:
+        raise UnfitValueError(f"the piece {piece.graph.file} takes what no piece before it gives")
+    if not {*piece.nets, *([] if piece.leaf is None else [piece.leaf])} <= {*names}:
+        raise UnfitValueError(f"the piece {piece.graph.file} is of nets that are not there")
 
 
-def _side(value: Any, what: str) -> int:
-    return count(value, what, 1, LARGEST_SIDE)
-
-
-def _file(value: Any) -> File:
-    values = mapping(value, "a file")
-    known(values, "a file", ("file", "bytes", "sha256"))
-    return File(
-        _inside(text(values["file"], "file")), count(values["bytes"], "bytes"), text(values["sha256"], "sha256")
-    )
-
-
-def _inside(path: str) -> str:
-    parts = path.split("/")
-    if len(parts) > 10 or not all(re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,250}", part) for part in parts):
-        raise ModelFileError(f"{MANIFEST} names the file {path[:100]!r}, which is not inside the export: refused")
-    return path
-
-
-def _net(value: Any) -> Net:
-    values = mapping(value, "a net")
-    known(values, "a net", ("graph", "depth", "parameters", "macs", "accuracy"))
-    accuracy = values["accuracy"]
-    return Net(
-        graph=_file(values["graph"]),
-        depth=listed(values["depth"], "depth", count, 1, 100),
-        parameters=count(values["parameters"], "parameters"),
-        macs=count(values["macs"], "macs"),
-        accuracy=None if accuracy is None else number(accuracy, "accuracy", 0, 1),
-    )
-
-
-def _pieces(value: Any, nets: Mapping[str, Net]) -> tuple[Piece, ...]:
-    """The pieces, each of which can run once those before it have: none comes after itself."""
-    pieces: list[Piece] = []
-    for item in listed(value, "pieces", mapping):
-        piece = _piece(item, len(pieces))
-        known_values = {INPUT, *(output for before in _path(piece, pieces) for output in before.outputs)}
-        if not set(piece.inputs) <= known_values:
-            raise UnfitValueError(f"the piece {piece.graph.file} takes what no piece before it gives")
-        if not {*piece.nets, *([] if piece.leaf is None else [piece.leaf])} <= nets.keys():
-            raise UnfitValueError(f"the piece {piece.graph.file} is of nets that are not there")
-        pieces.append(piece)
-    ends = [piece.leaf for piece in pieces if piece.leaf is not None and len(piece.outputs) == 1]
-    if pieces and sorted(ends) != sorted(nets):
-        raise UnfitValueError("its pieces do not end in the logits of each net")
-    return tuple(pieces)
-
-
-def _path(piece: Piece, pieces: list[Piece]) -> Iterator[Piece]:
+def _path(piece: Piece, pieces: Sequence[Piece]) -> Iterator[Piece]:
     """The pieces that have to run before one."""
     while piece.source is not None:
         piece = pieces[piece.source]
         yield piece
-
-
-def _piece(values: dict[str, Any], index: int) -> Piece:
-    known(values, "a piece", ("graph", "source", "inputs", "outputs", "nets", "leaf", "macs"))
-    source, leaf = values["source"], values["leaf"]
-    return Piece(
-        graph=_file(values["graph"]),
-        source=None if source is None else count(source, "the source of a piece", 0, index - 1),
-        inputs=listed(values["inputs"], "the inputs of a piece", text, 1, 1000),
-        outputs=listed(values["outputs"], "the outputs of a piece", text, 1, 1000),
-        nets=listed(values["nets"], "the nets of a piece", name, 1),
-        leaf=None if leaf is None else name(leaf, "the leaf of a piece"),
-        macs=count(values["macs"], "macs"),
-    )
 
 
 def _check(directory: Path, file: File) -> None:

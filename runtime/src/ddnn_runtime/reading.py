@@ -4,19 +4,21 @@ They are stored with what a network knows of its data. A network of before there
 goes on reading as it learnt to: `BEFORE`.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Annotated, Literal
+
+from msgspec import Meta
 
 from ddnn_runtime.errors import DDNNError
 from ddnn_runtime.geometry import LARGEST_IMAGE, MOST_PIXELS
-from ddnn_runtime.untrusted import UnfitValueError, chosen, count, known, listed, number
 
+Byte = Annotated[int, Meta(ge=0, le=255)]
+Number = Annotated[float, Meta(ge=-1e18, le=1e18, description="a finite number")]
+Pixels = Annotated[int, Meta(ge=1, le=MOST_PIXELS, description=f"1 to {MOST_PIXELS}")]
+"""Of one picture."""
 Resize = Literal["crop", "pad", "squeeze"]
 Levels = tuple[float, float]
-RESIZES: tuple[Resize, ...] = ("crop", "pad", "squeeze")
 WHITE = (255, 255, 255)
-_KEYS = ("orientation", "background", "levels", "resize", "max_pixels")
 
 
 @dataclass(frozen=True)
@@ -38,18 +40,20 @@ class Reading:
         max_pixels: a picture of more is refused before it is decoded.
 
     Raises:
-        DDNNError: for bars of no colour.
+        DDNNError: for bars of no colour, and black that is not below white.
     """
 
     orientation: Literal["exif", "stored"] = "exif"
-    background: tuple[int, int, int] | None = WHITE
-    levels: Levels | Literal["clip"] | None = None
+    background: tuple[Byte, Byte, Byte] | None = WHITE
+    levels: tuple[Number, Number] | Literal["clip"] | None = None
     resize: Resize = "crop"
-    max_pixels: int = LARGEST_IMAGE
+    max_pixels: Pixels = LARGEST_IMAGE
 
     def __post_init__(self) -> None:
         if self.resize == "pad" and self.background is None:
             raise DDNNError("resize pad needs a background, such as [255, 255, 255], the colour of the bars")
+        if isinstance(self.levels, tuple) and not self.levels[0] < self.levels[1]:
+            raise DDNNError(f"levels must be black and the larger white, such as [0, 4095], not {[*self.levels]}")
 
     def colour(self, channels: int) -> tuple[int, ...]:
         """The background for grey (1 channel) or RGB, black where there is none.
@@ -61,39 +65,9 @@ class Reading:
         grey = (red * 19595 + green * 38470 + blue * 7471 + 0x8000) >> 16  # ITU-R 601-2, rounded as Pillow does
         return (grey,) if channels == 1 else (red, green, blue)
 
-    @classmethod
-    def from_json(cls, fields: Mapping[str, Any]) -> "Reading":
-        """Read a dictionary of its fields.
-
-        Raises:
-            UnfitValueError: it is not that.
-        """
-        known(fields, "reading", _KEYS)
-        background, levels = fields["background"], fields["levels"]
-        if fields["resize"] == "pad" and background is None:
-            raise UnfitValueError("reading pads pictures, and has no background to do it with")
-        return cls(
-            orientation=cast(Any, chosen(fields["orientation"], "orientation", ("exif", "stored"))),
-            background=None if background is None else cast(Any, listed(background, "background", _byte, 3, 3)),
-            levels=cast(Any, levels if levels in (None, "clip") else _levels(levels)),
-            resize=cast(Resize, chosen(fields["resize"], "resize", RESIZES)),
-            max_pixels=count(fields["max_pixels"], "max_pixels", 1, MOST_PIXELS),
-        )
-
 
 AS_SHOWN = Reading()
 """As viewers show a picture: what networks are trained with, unless they are told to do otherwise."""
 
 BEFORE = Reading("stored", None, "clip")
 """What was done before networks were stored with their rules."""
-
-
-def _byte(value: Any, what: str) -> int:
-    return count(value, what, 0, 255)
-
-
-def _levels(value: Any) -> Levels:
-    black, white = listed(value, "levels", number, 2, 2)
-    if black >= white:
-        raise UnfitValueError(f"levels must be black below white, not {black:g} and {white:g}")
-    return black, white

@@ -1,15 +1,13 @@
 """From a run to its cascade: choose it on held-out images, test it on others, and write both down."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from ddnn.cascading.costs import Costs
-from ddnn.cascading.engine import Engine
+from ddnn.cascading.costs import Costs, macs_of
 from ddnn.cascading.held_out import open_images
 from ddnn.cascading.measure import (
     CHOSEN,
@@ -27,18 +25,19 @@ from ddnn.cascading.plot import accuracy_over_cost
 from ddnn.cascading.report import Report
 from ddnn.cascading.thresholds import SHARES, Point, boosted_front, choose, front, thin
 from ddnn.cascading.timing import piece_latencies
-from ddnn.cascading.torch_engine import TorchEngine
 from ddnn.cascading.verdict import verdict
 from ddnn.cascading.votes import Sayings, Votes, gather, gather_logits
 from ddnn.config import CascadeConfig
+from ddnn.config.cores import check_threads, cores
 from ddnn.data import Data
+from ddnn.engines import Engine
+from ddnn.engines.torch_engine import TorchEngine, torch_threads
 from ddnn.errors import DDNNError, near
+from ddnn.formats.staging import reserved, write_files, write_text
 from ddnn.measuring.devices import describe_device, pick_device
 from ddnn.network import DepthDynamicNetwork, storage
 from ddnn.network.loading import load, network_directory
-from ddnn.profiles.report import reserved, write_files
-from ddnn.profiles.steps import Step, steps
-from ddnn.profiles.subject import check_threads, cores
+from ddnn.reporting.progress import Progress, steps
 from ddnn.reporting.tables import to_json
 from ddnn_runtime.cascade_spec import FILE, CalibratedOn, CascadeSpec, Expected
 from ddnn_runtime.manifest import is_export
@@ -117,26 +116,15 @@ def calibrate_cascade(run: str | Path, config: CascadeConfig, progress: bool = T
     setting = _open(run, config)
     folder = run / "cascade" if config.output is None else Path(config.output)
     total = 3 + (config.unit == "ms") + bool(config.boost)
-    with reserved(folder), _threads(setting.threads), steps(total, progress) as step:
+    with reserved(folder), torch_threads(setting.threads), steps(total, progress) as step:
         found = _calibrate(setting, config, step)
         spec = _spec(setting, found)
         report = _test(setting, config, found, spec.calibrated_on, step)
         report = replace(report, verdict=verdict(report))
         write_files(folder, {REPORT: (to_json(report.to_json()) + "\n").encode(), PLOT: accuracy_over_cost(report)})
-        if setting.engine.suits_the_run:
-            storage.write_text(run / FILE, to_json(spec.to_json()) + "\n")
+        if setting.engine.precision == "fp32":  # its nets are as sure of their answers as those of the run
+            write_text(run / FILE, to_json(spec.to_json()) + "\n")
     return report, folder
-
-
-@contextmanager
-def _threads(number: int) -> Iterator[None]:
-    """PyTorch with so many threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(number)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _open(run: Path, config: CascadeConfig) -> Setting:
@@ -164,9 +152,10 @@ def _allowed(network: DepthDynamicNetwork, config: CascadeConfig) -> tuple[str, 
 def _engine(network: DepthDynamicNetwork, data: Data, config: CascadeConfig, threads: int) -> Engine:
     if config.export is None:
         return TorchEngine(network, (data.channels, *data.size))
-    from ddnn.cascading.onnx_engine import OnnxEngine
+    from ddnn.engines.onnx_engine import OnnxEngine
 
     engine = OnnxEngine(Path(config.export), threads)
+    engine.load()
     facts = engine.manifest
     own = {name: tuple(depth) for name, depth in network.depths.items()}
     exported = {name: tuple(net.depth) for name, net in facts.nets.items()}
@@ -178,13 +167,13 @@ def _engine(network: DepthDynamicNetwork, data: Data, config: CascadeConfig, thr
     return engine
 
 
-def _calibrate(setting: Setting, config: CascadeConfig, step: Step) -> Calibration:
+def _calibrate(setting: Setting, config: CascadeConfig, step: Progress) -> Calibration:
     engine = setting.engine
     step("asking the nets about held-out images")
     batches = setting.data.validation(setting.device)
     assert batches is not None
     held = gather(engine.names, engine.opinions, batches)
-    costs = engine.macs()
+    costs = macs_of(engine)
     if config.unit == "ms":
         step("timing the pieces")
         images = sample(batches, held.images, config.batch_size)[0]
@@ -194,7 +183,7 @@ def _calibrate(setting: Setting, config: CascadeConfig, step: Step) -> Calibrati
     if not config.boost:
         return Calibration(held, target, costs, points, choose(points, target))
     step("trying shares of earlier logits")
-    said = gather_logits(engine.names, engine.logits, batches)
+    said = gather_logits(engine.names, engine.joint, batches)
     tried = SHARES if isinstance(config.boost, str) else (config.boost,)
     boosted = boosted_front(said, setting.allowed, costs, tried)
     return Calibration(held, target, costs, boosted, choose(boosted, target), said, _chosen_or_none(points, target))
@@ -208,19 +197,19 @@ def _chosen_or_none(points: Sequence[Point], target: dict[str, float]) -> Point 
 
 
 def _test(
-    setting: Setting, config: CascadeConfig, found: Calibration, calibrated_on: CalibratedOn, step: Step
+    setting: Setting, config: CascadeConfig, found: Calibration, calibrated_on: CalibratedOn, step: Progress
 ) -> Report:
     engine, batches = setting.engine, setting.data.test(setting.device)
     step("asking the nets about test images")
     test = gather(engine.names, engine.opinions, batches)
-    said = gather_logits(engine.names, engine.logits, batches) if found.said is not None else None
+    said = gather_logits(engine.names, engine.joint, batches) if found.said is not None else None
     outcome = run_on(engine, batches, found.chosen)
     step(f"measuring times, for {config.seconds:g} s")
     curve, timed = thin(found.points, config.points), sample(batches, test.images, config.batch_size)
     points = {str(place): point for place, point in enumerate(curve)}
     if found.without_boost is not None:
         points[WITHOUT_BOOST] = found.without_boost
-    times, macs = measure_times(engine, timed, {CHOSEN: found.chosen} | points, config.seconds), engine.macs()
+    times, macs = measure_times(engine, timed, {CHOSEN: found.chosen} | points, config.seconds), macs_of(engine)
     nets = fixed_nets(found.held, test, macs, times)
     cascade = measured(found.chosen, outcome, macs, times, CHOSEN)
     others = {

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from ddnn.engines import Engine
+
 
 @dataclass(frozen=True)
 class Costs:
@@ -42,3 +44,8 @@ class Costs:
         """
         reached = [1.0 - sum(answered[:place]) for place in range(len(names))]
         return sum(added * share for added, share in zip(self.added(names), reached, strict=True))
+
+
+def macs_of(engine: Engine) -> Costs:
+    """What the nets of an engine cost, in multiply-accumulates."""
+    return Costs("macs", engine.piece_macs())

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
-from math import sqrt
 from typing import NamedTuple
 
 import numpy as np
@@ -10,12 +9,12 @@ import torch
 from torch import Tensor
 
 from ddnn.cascading.costs import Costs
-from ddnn.cascading.engine import Engine
 from ddnn.cascading.report import Comparison, FixedNet, MeasuredCascade
 from ddnn.cascading.thresholds import Point
 from ddnn.cascading.timing import Call, Timings, time_calls
 from ddnn.cascading.votes import Votes
-from ddnn.measuring.evaluation import wilson_interval
+from ddnn.engines import Engine
+from ddnn.measuring.intervals import paired_interval, wilson_interval
 
 CHOSEN, WITHOUT_BOOST = "the chosen cascade", "the same without boost"
 MOST_TIMED, MOST_BYTES = 2000, 2**28
@@ -38,9 +37,9 @@ def run_on(engine: Engine, batches: Iterable[tuple[Tensor, Tensor]], point: Poin
     """Run a cascade on labelled images."""
     who, right = [], []
     for images, labels in batches:
-        classes, answered_by = engine.cascade(images, point.thresholds, point.last, point.boost)
-        who.append(answered_by)
-        right.append(classes == labels.cpu().numpy())
+        answers = engine.cascade(images, point.thresholds, point.last, point.boost)
+        who.append(answers.answered_by)
+        right.append(answers.logits.argmax(axis=1) == labels.cpu().numpy())
     return Outcome(np.concatenate(who), np.concatenate(right))
 
 
@@ -69,7 +68,7 @@ def sample(batches: Iterable[tuple[Tensor, Tensor]], total: int, batch_size: int
 
 def measure_times(engine: Engine, batches: Sequence[Tensor], points: Mapping[str, Point], seconds: float) -> Timings:
     """Times of every fixed depth and of cascades, under their names."""
-    calls: dict[str, Call] = {name: partial(engine.answer, name) for name in engine.names}
+    calls: dict[str, Call] = {name: partial(engine, name=name) for name in engine.names}
     for name, point in points.items():
         calls[name] = partial(engine.cascade, thresholds=point.thresholds, last=point.last, boost=point.boost)
     return time_calls(calls, batches, seconds, engine.wait)
@@ -113,10 +112,11 @@ def compare(
 ) -> Comparison:
     """The chosen cascade against the net that is most accurate on the test images."""
     best = max(nets, key=lambda name: nets[name].accuracy)
-    differences = tested.right.astype(float) - test.right[test.names.index(best)]
-    mean, spread = float(differences.mean()), 1.96 * float(differences.std()) / sqrt(len(differences))
+    ours, theirs = tested.right.astype(float), test.right[test.names.index(best)].astype(float)
+    mean = float((ours - theirs).mean())
+    interval = paired_interval(ours, theirs) if len(ours) > 1 else (mean, mean)
     ratio, plus_minus = times.ratio(CHOSEN, best)
-    return Comparison(best, mean, (mean - spread, mean + spread), cascade.macs / nets[best].macs, ratio, plus_minus)
+    return Comparison(best, mean, interval, cascade.macs / nets[best].macs, ratio, plus_minus)
 
 
 def shares(who: np.ndarray, names: tuple[str, ...]) -> dict[str, float]:

@@ -21,6 +21,7 @@ import numpy as np
 from ddnn.cascading.costs import Costs
 from ddnn.cascading.votes import Sayings, Votes
 from ddnn.errors import DDNNError
+from ddnn.measuring.front import pareto
 from ddnn.reporting.tables import percent
 from ddnn_runtime.cascade_spec import participants
 
@@ -168,7 +169,7 @@ def _grid(votes: Votes, names: tuple[str, ...], costs: Costs) -> Iterator[Point]
     for place, added in enumerate(costs.added(names)):
         cost += added * passed.reaching(place)
         right += passed.answered_rightly(place)
-    for place in _pareto(cost.ravel(), right.ravel()):
+    for place in pareto(cost.ravel(), right.ravel()):
         cell = np.unravel_index(place, shape) if exits else ()
         thresholds = {name: float(limit[i]) for name, limit, i in zip(names, limits, cell, strict=False)}
         assert participants(votes.names, thresholds, names[-1]) == names
@@ -210,13 +211,6 @@ class _Histogram:
         return counts.reshape(counts.shape + (1,) * (self._exits - counts.ndim))
 
 
-def _pareto(cost: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Places of those that are beaten by none, from cheap to accurate."""
-    order = np.lexsort((-right, cost))
-    best = np.maximum.accumulate(right[order])
-    return order[np.concatenate([[True], best[1:] > best[:-1]])]
-
-
 def _best(points: Sequence[Point]) -> list[Point]:
     cost, right = (np.array([getattr(point, of) for point in points]) for of in ("cost", "accuracy"))
-    return [points[place] for place in _pareto(cost, right)]
+    return [points[place] for place in pareto(cost, right)]

@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from functools import partial
 from math import sqrt
 from statistics import mean, stdev
-from time import perf_counter
 
 from torch import Tensor
 
 from ddnn.cascading.costs import Costs
-from ddnn.cascading.engine import Engine
-from ddnn_runtime.latency import FEWEST_TURNS, WARMUP, Work, interleaved_for, turns
+from ddnn.engines import Engine
+from ddnn_runtime.latency import Work, by_name, interleaved_for, turns_for
 
 Call = Callable[[Tensor], object]
 
@@ -31,7 +30,7 @@ def piece_latencies(engine: Engine, images: Tensor, seconds: float) -> Costs:
     """
     *asked, last = engine.names
     never = partial(engine.cascade, images, dict.fromkeys(asked, 1.0), last)
-    pieces = engine.pieces(images)
+    pieces = engine.piece_works(images)
     works: dict[str, Work] = {str(number): work for number, (_, work) in enumerate(pieces)}
     taken = interleaved_for({**works, _ALL: never}, seconds, engine.wait)
     cost = {name: 1e3 * mean(times) / len(images) for name, times in taken.items()}
@@ -97,12 +96,8 @@ def time_calls(
     """
     place = 0
     works = {name: (lambda call=call: call(batches[place % len(batches)])) for name, call in calls.items()}
-    each = turns(works, wait=wait)
-    for _ in range(WARMUP):
-        next(each)
     taken: list[dict[str, float]] = []
-    end = perf_counter() + seconds
-    while len(taken) < FEWEST_TURNS or perf_counter() < end:
-        taken.append(next(each))
+    for turn in turns_for(works, seconds, wait):
+        taken.append(turn)
         place += 1
-    return Timings({name: [turn[name] for turn in taken] for name in calls}, len(batches[0]))
+    return Timings(by_name(calls, taken), len(batches[0]))

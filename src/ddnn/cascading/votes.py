@@ -10,12 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
+from ddnn.engines.engine import Opinion
 from ddnn.errors import DataError
 from ddnn_runtime.answers import confidence
 from ddnn_runtime.cascade_spec import participants
-
-Opinion = tuple[np.ndarray, np.ndarray]
-"""Of a batch: how sure a net is, float32 of shape (batch,), and which classes it names, int64 of shape (batch,)."""
 
 
 @dataclass(frozen=True)

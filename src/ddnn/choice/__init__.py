@@ -2,7 +2,7 @@
 
 `best` decides, and is pure; `pick` reads what a profile says; `choose` puts them together. The depths in between:
 `space` says which there are, `images` on what they are calibrated and scored, `depths` tries one, `search` goes through
-them.
+them, and `explored` is what was found.
 """
 
 from ddnn.choice.best import Bounds, Candidate, Choice, choose_from, front

@@ -1,66 +1,26 @@
 """Choose among all depths: those that were trained, and those in between, which are calibrated and scored."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from ddnn.choice.best import Candidate, choose_from, front
 from ddnn.choice.choose import Circumstances, Decision, bounds_of, condition_here
 from ddnn.choice.depths import Bench, Found
+from ddnn.choice.explored import DepthDecision, Explored
 from ddnn.choice.images import open_images
 from ddnn.choice.report import write_depths
-from ddnn.choice.search import Search, require_optuna, search
+from ddnn.choice.search import require_optuna, search
 from ddnn.choice.space import DepthSpace
 from ddnn.config import ChooseConfig
 from ddnn.errors import DDNNError
-from ddnn.formats.staging import check_new, staged
-from ddnn.measuring.evaluation import Score
+from ddnn.formats.staging import check_new, reserved, staged
 from ddnn.profiles.measure import describe, now, software
 from ddnn.profiles.network_subject import NetworkSubject, open_network
 from ddnn.profiles.profile import caveats
-from ddnn.profiles.report import folder_for, reserved
-from ddnn.profiles.steps import steps
+from ddnn.profiles.report import folder_for
+from ddnn.reporting.progress import steps
 from ddnn_runtime.manifest import is_export
-
-
-@dataclass(frozen=True)
-class Explored:
-    """What a search among depths has found.
-
-    Args:
-        candidates: all nets, trained ones first.
-        front: those that no other one beats in both accuracy and time, fast to slow.
-        search: how the depths were gone through.
-        untrained: how many depths there were to try.
-        calibrated_on: on how many training images.
-        circumstances: where and how the nets were measured.
-    """
-
-    candidates: Sequence[Candidate]
-    front: Sequence[Candidate]
-    search: Search
-    untrained: int
-    calibrated_on: int
-    circumstances: Circumstances
-
-
-@dataclass(frozen=True)
-class DepthDecision:
-    """What was decided among all depths.
-
-    Args:
-        decision: as among trained nets.
-        explored: what it was decided on.
-        folder: where that is written down.
-        test: scores of the chosen net and of the trained ones on the test images; None if the chosen one was trained,
-            or those images have decided.
-    """
-
-    decision: Decision
-    explored: Explored
-    folder: Path
-    test: Mapping[str, Score] | None
 
 
 def choose_any_depth(run: str | Path, config: ChooseConfig, *, progress: bool = True) -> DepthDecision:

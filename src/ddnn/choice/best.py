@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ddnn.errors import DDNNError
+from ddnn.measuring.front import pareto
 
 
 @dataclass(frozen=True)
@@ -140,11 +141,8 @@ def front(candidates: Sequence[Candidate]) -> list[Candidate]:
     >>> [net.name for net in front(nets)]
     ['a', 'c']
     """
-    best: list[Candidate] = []
-    for candidate in sorted(candidates, key=lambda candidate: (candidate.latency_ms, -candidate.accuracy)):
-        if not best or candidate.accuracy > best[-1].accuracy:
-            best.append(candidate)
-    return best
+    places = pareto([each.latency_ms for each in candidates], [each.accuracy for each in candidates])
+    return [candidates[place] for place in places]
 
 
 def describe(candidate: Candidate) -> str:

@@ -12,9 +12,10 @@ from ddnn.profiles.conditions import plan
 from ddnn.profiles.export_subject import ExportSubject
 from ddnn.profiles.measure import describe, measured_profile
 from ddnn.profiles.memory import groups
+from ddnn.profiles.opening import open_subject
 from ddnn.profiles.profile import Condition, Profile, caveats
 from ddnn.profiles.reading import read_profile
-from ddnn.profiles.subject import Accuracies, Subject, open_subject
+from ddnn.profiles.subject import Accuracies, Subject
 
 
 @dataclass(frozen=True)

@@ -114,7 +114,7 @@ class Bench:
             NoSuchDepth: if no net has it.
         """
         network = deepcopy(self.network)
-        batches = self._images.calibration if calibrated else None
+        batches = self._images.for_norms if calibrated else None
         try:
             network.add_subnet(name_of(depth), depth, calibrate_with=batches)
         except DDNNError as error:

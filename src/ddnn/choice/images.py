@@ -23,13 +23,13 @@ class Images:
     """What a search needs of a data set.
 
     Args:
-        calibration: batches of training images, (batch, channels, height, width), augmented as in training.
+        for_norms: batches of training images, (batch, channels, height, width), augmented as in training.
         scoring: labelled images that decide.
         scored_on: what they are, in words.
         test: labelled images that judge what was decided; None where the same ones have decided.
     """
 
-    calibration: Sequence[Tensor]
+    for_norms: Sequence[Tensor]
     scoring: Loader
     scored_on: str
     test: Loader | None
@@ -37,7 +37,7 @@ class Images:
     @property
     def calibrated_on(self) -> int:
         """How many images there are for calibration."""
-        return sum(len(batch) for batch in self.calibration)
+        return sum(len(batch) for batch in self.for_norms)
 
 
 def open_images(network: DepthDynamicNetwork, run: Path, config: ChooseConfig, device: torch.device) -> Images:
@@ -53,7 +53,7 @@ def open_images(network: DepthDynamicNetwork, run: Path, config: ChooseConfig, d
     data = open_evaluation_data(network, chosen)
     held = data.validation(device)
     return Images(
-        _calibration(data, device, config.calibration_images),
+        _for_norms(data, device, config.calibration_images),
         data.test(device) if held is None else held,
         f"{'test' if held is None else 'validation'} images of {chosen.data}",
         None if held is None else data.test(device),
@@ -74,10 +74,10 @@ def data_config(run: Path, config: ChooseConfig) -> DataConfig:
     return replace(evaluation_data(run, asked), validation=0.0)
 
 
-def _calibration(data: Data, device: torch.device, wanted: int) -> list[Tensor]:
+def _for_norms(data: Data, device: torch.device, wanted: int) -> list[Tensor]:
     """Whole batches, because each counts alike; less than one batch if no more is wanted."""
     batches: list[Tensor] = []
-    for images, _ in data.calibration(device):
+    for images, _ in data.for_norms(device):
         if batches and sum(map(len, batches)) + len(images) > wanted:
             break
         batches.append(images[:wanted])

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from ddnn.choice.best import Bounds, Candidate, describe, in_words
 from ddnn.choice.choose import Circumstances, Decision
-from ddnn.profiles.report import UNKNOWN, csv_text, megabytes, write_files
+from ddnn.formats.staging import write_files
+from ddnn.profiles.report import UNKNOWN, csv_text, megabytes
 from ddnn.reporting.tables import percent, print_table, to_json
 
 if TYPE_CHECKING:
-    from ddnn.choice.any_depth import DepthDecision, Explored
+    from ddnn.choice.explored import DepthDecision, Explored
 
 UNITS = {"latency_ms": "ms", "accuracy": "accuracy", "memory_mb": "MB"}
 

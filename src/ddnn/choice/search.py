@@ -12,7 +12,7 @@ from typing import Any
 from ddnn.choice.depths import Found
 from ddnn.choice.space import Depth, DepthSpace, NoSuchDepth
 from ddnn.errors import DDNNError
-from ddnn.profiles.steps import Step
+from ddnn.reporting.progress import Progress
 
 _REPEATS = 50
 """So many suggestions in a row that are known already end a search."""
@@ -54,7 +54,7 @@ def search(
     trials: int,
     time_budget: float,
     seed: int,
-    step: Step = lambda _: None,
+    step: Progress = lambda _: None,
 ) -> Search:
     """Try depths until all are known, or so many were tried, or the time is over, or Ctrl-C is pressed.
 
@@ -104,7 +104,7 @@ class _Going:
         known: Sequence[Found],
         attempt: Callable[[Depth], Found],
         trials: int,
-        step: Step,
+        step: Progress,
     ) -> None:
         self.search = Search()
         self._optuna, self._space, self._attempt = optuna, space, attempt

@@ -9,6 +9,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
+from ddnn.formats.staging import write_text
 from ddnn.reporting.tables import to_json
 
 if TYPE_CHECKING:
@@ -87,4 +88,4 @@ def as_text(entries: Catalogue) -> str:
 
 def write() -> None:
     """Count anew, and write the file that ships."""
-    FILE.write_text(as_text(computed()))
+    write_text(FILE, as_text(computed()))

@@ -7,10 +7,10 @@ from typing import Any, NoReturn
 
 from jsonargparse import ActionConfigFile, ArgumentParser  # pyright: ignore[reportPrivateImportUsage]
 
-from ddnn.config import described
 from ddnn.errors import DDNNError, near
 from ddnn.formats.safe_yaml import UnusableYaml, read_yaml
 from ddnn.recipes import recipe_file
+from ddnn_runtime.schema import described, plain
 
 
 class UsageError(DDNNError):
@@ -29,6 +29,15 @@ class CommandParser(ArgumentParser):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, allow_abbrev=False, default_env=False, **kwargs)
         self.of_commands: dict[str, CommandParser] = {}
+
+    def add_class_arguments(self, *args: Any, **kwargs: Any) -> list[str]:
+        """As jsonargparse has it, but with limits left out of the types: our configurations check those, and help would
+        show them as code."""
+        added = super().add_class_arguments(*args, **kwargs)
+        for action in self._actions:
+            if (hint := getattr(action, "_typehint", None)) is not None:
+                action._typehint = plain(hint)  # type: ignore[attr-defined]
+        return added
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Raise with the message, its white space folded, and what comes near to an unknown word."""

@@ -1,12 +1,12 @@
 """`ddnn export`: files of all nets for engines other than PyTorch, and one weight file."""
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ddnn.commands.command_parser import CommandParser
 from ddnn.config import EvaluateConfig, ExportConfig, from_fields
+from ddnn.reporting.progress import say
 from ddnn.reporting.tables import millions, percent, print_json, print_table
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def run(options: Any) -> None:
         "images": _images(network, run, config),
         "accuracies": RunDirectory(run).read_accuracies(),
         "cascade": read_cascade(run, network.names, weights),
-        "progress": lambda text: print(text, file=sys.stderr, flush=True),
+        "progress": say,
     }
     if config.format == "onnx":
         export = export_onnx(network, directory, pieces=config.pieces, **facts)

@@ -1,15 +1,11 @@
 """`ddnn predict`: what a net says of images in files."""
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ddnn.commands.command_parser import CommandParser
 from ddnn.config import PredictConfig, from_fields
 from ddnn.reporting.tables import percent, print_json, print_table
-
-if TYPE_CHECKING:
-    from ddnn.deployment.network_engine import NetworkEngine
-    from ddnn_runtime import Runtime
 
 DESCRIPTION = "labels and probabilities of images, by any sub-net"
 
@@ -27,10 +23,11 @@ def run(options: Any) -> None:
     """Do it, and print the result."""
     config = from_fields(PredictConfig, options.as_dict())
     from ddnn.deployment.prediction import predict
+    from ddnn.engines import open_engine
     from ddnn.errors import UnreadableImageError
     from ddnn_runtime.image_files import image_files
 
-    engine = _engine(options.run, config)
+    engine = open_engine(options.run, config.device, max_pixels=config.max_pixels)
     name = config.subnet or engine.full
     found = predict(engine, image_files(options.images), name, config.top, config.batch_size)
     if found.read and options.json:
@@ -45,17 +42,3 @@ def run(options: Any) -> None:
     if found.unreadable:
         first, *others = found.unreadable
         raise UnreadableImageError(first + (f"; and {len(others)} more cannot be read either" if others else ""))
-
-
-def _engine(run: str, config: PredictConfig) -> "Runtime | NetworkEngine":
-    from ddnn_runtime.manifest import is_export
-
-    if is_export(run):
-        from ddnn_runtime import Runtime
-
-        return Runtime(run, max_pixels=config.max_pixels)
-    from ddnn.deployment.network_engine import NetworkEngine
-    from ddnn.measuring.devices import pick_device
-    from ddnn.network.loading import load
-
-    return NetworkEngine(load(run).to(pick_device(config.device)), config.max_pixels)

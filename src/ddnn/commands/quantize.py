@@ -1,11 +1,11 @@
 """`ddnn quantize`: an export in int8, with the blocks in float that an accuracy or a latency asks for."""
 
-import sys
 from pathlib import Path
 from typing import Any
 
 from ddnn.commands.command_parser import CommandParser
 from ddnn.config import QuantizeConfig, from_fields
+from ddnn.reporting.progress import say
 from ddnn.reporting.tables import print_json
 
 DESCRIPTION = "an export in int8, with what each block and each sub-net loses"
@@ -35,7 +35,7 @@ def run(options: Any) -> None:
         directory,
         open_images(network, run, config),
         config,
-        progress=lambda text: print(text, file=sys.stderr, flush=True),
+        progress=say,
     )
     if options.json:
         return print_json(result.to_json())

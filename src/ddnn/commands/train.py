@@ -25,12 +25,12 @@ def run(options: Any) -> int:
 
     if (count := processes_to_start(config)) > 1:
         return launch(shlex.split(options.command)[1:], count)
+    from ddnn.formats.staging import write_text
     from ddnn.measuring.evaluation import evaluate
-    from ddnn.network.storage import write_text
     from ddnn.training import train
 
     run = train(config)
-    test = islice(run.data.test(run.device, shard=run.processes.shard), run.config.limit)
+    test = islice(run.data.test(run.device, share=run.processes.share), run.config.limit)
     scores = evaluate(run.network.to(run.device), test, shared=True)
     if not run.processes.first:
         return 0

@@ -25,10 +25,10 @@ from ddnn.comparison.methods import Task
 from ddnn.config import OWN_KEYS, CompareConfig
 from ddnn.errors import DDNNError, ModelFileError
 from ddnn.formats.safe_yaml import UnusableYaml, read_yaml
+from ddnn.formats.staging import write_text
 from ddnn.measuring.evaluation import Score
-from ddnn.network.storage import write_text
 from ddnn.runs.run_directory import LAST_KEY, RunDirectory
-from ddnn_runtime.sealed_json import parse_json
+from ddnn_runtime.documents import read_document
 
 _FREE_KEYS = ("methods", "seeds", "budget", "output", "jobs")  # may change from one call to the next: runs are added
 _FREE_TRAIN_KEYS = (*OWN_KEYS, "data_root", "device", "workers", "checkpoint_epochs")
@@ -102,17 +102,7 @@ class Experiment:
         file = next((file for file in self._score_files(task) if file.is_file()), None)
         if file is None:
             return None
-        try:
-            found = parse_json(file.read_text())
-            scores = {
-                name: Score(**{**score, "interval": tuple(score["interval"])})
-                for name, score in found["scores"].items()
-            }
-            run = RunScores(
-                scores, float(found["seconds"]), found["peak_memory_mb"], found["device"], found.get("epochs")
-            )
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ModelFileError(f"{file} is damaged ({error!r}); delete it to run {task} again") from None
+        run = read_document(file, RunScores, fix=f"delete it to run {task} again", closed=(Score,))
         if run.epochs not in (None, task.epochs):
             raise ModelFileError(
                 f"{file} is of a run of {run.epochs} epochs, and {task} is to have {task.epochs} now: the cost of a "

@@ -1,12 +1,12 @@
-"""What a person sees of a comparison while it goes on: a bar on a terminal, else a line for each complete run."""
+"""What a person sees of a comparison while it goes on: a bar over all epochs, else a line for each complete run."""
 
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from ddnn.comparison.experiment import Experiment
 from ddnn.comparison.methods import Task, config_of
 from ddnn.config import CompareConfig
+from ddnn.reporting.progress import Move, bar, say, shows_bar
 
 Watch = Callable[[Sequence[Task], Sequence[Task]], None]
 
@@ -26,9 +26,10 @@ def watching(tasks: Sequence[Task], config: CompareConfig, experiment: Experimen
     """
     if not progress:
         yield lambda running, complete: None
-    elif sys.stderr.isatty():
-        with _bar(tasks, config, experiment) as watch:
-            yield watch
+    elif shows_bar(progress):
+        epochs = {task: config_of(task, config).epochs for task in tasks}
+        with bar(sum(epochs.values())) as move:
+            yield _moving(move, epochs, experiment)
     else:
         yield _lines(tasks, experiment)
 
@@ -43,27 +44,16 @@ def _lines(tasks: Sequence[Task], experiment: Experiment) -> Watch:
                 run = experiment.scores(task)
                 assert run is not None
                 figures = "  ".join(f"{name} {100 * score.accuracy:.1f}%" for name, score in run.scores.items())
-                print(
-                    f"{len(told)}/{len(tasks)}  {task}: {figures}  ({run.seconds:.1f} s)", file=sys.stderr, flush=True
-                )
+                say(f"{len(told)}/{len(tasks)}  {task}: {figures}  ({run.seconds:.1f} s)")
 
     return watch
 
 
-@contextmanager
-def _bar(tasks: Sequence[Task], config: CompareConfig, experiment: Experiment) -> Iterator[Watch]:
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+def _moving(move: Move, epochs: dict[Task, int], experiment: Experiment) -> Watch:
+    def watch(running: Sequence[Task], complete: Sequence[Task]) -> None:
+        done = sum(epochs[task] for task in complete)
+        done += sum(len(experiment.run_directory(task).read_metrics()) for task in running)
+        names = "; ".join(map(str, running)) or "writing the report"
+        move(done, f"{len(complete)}/{len(epochs)} runs  {names}")
 
-    epochs = {task: config_of(task, config).epochs for task in tasks}
-    columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        line = bar.add_task("starting", total=sum(epochs.values()))
-
-        def watch(running: Sequence[Task], complete: Sequence[Task]) -> None:
-            done = sum(epochs[task] for task in complete)
-            done += sum(len(experiment.run_directory(task).read_metrics()) for task in running)
-            names = "; ".join(map(str, running)) or "writing the report"
-            bar.update(line, completed=done, description=f"{len(complete)}/{len(tasks)} runs  {names}")
-
-        yield watch
+    return watch

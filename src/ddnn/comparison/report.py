@@ -15,7 +15,7 @@ import yaml
 from jinja2 import Environment, StrictUndefined
 
 from ddnn.comparison.summary import points, verdict
-from ddnn.network.storage import write_bytes
+from ddnn.formats.staging import write_files
 from ddnn.reporting.tables import millions, percent, print_table, to_json
 
 UNKNOWN = "–"
@@ -26,7 +26,7 @@ def write_report(directory: Path, summary: dict[str, Any]) -> None:
     """Write `summary.json`, `table.csv`, `accuracy_over_macs.png` and `report.html`.
 
     Args:
-        directory: made if need be; files of these names in it are replaced, each whole or not at all.
+        directory: made if need be; files of these names in it are replaced.
         summary: of `ddnn.comparison.summary.summarise`.
 
     Raises:
@@ -41,9 +41,7 @@ def write_report(directory: Path, summary: dict[str, Any]) -> None:
         "accuracy_over_macs.png": plot,
         "report.html": _page(summary, plot).encode(),
     }
-    directory.mkdir(parents=True, exist_ok=True)
-    for name, content in files.items():
-        write_bytes(directory / name, content)
+    write_files(directory, files)
 
 
 def show(summary: Mapping[str, Any]) -> None:

@@ -1,11 +1,12 @@
-"""What several seeds say together: pure functions of numbers, so that they can be checked against scipy's own tests."""
+"""What several seeds say together: pure functions of numbers."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import sqrt
 from statistics import fmean, stdev
 
-from scipy.stats import t as student_t
+import numpy as np
+
+from ddnn.measuring.intervals import paired_interval
 
 
 @dataclass(frozen=True)
@@ -46,10 +47,7 @@ def standard_deviation(values: Sequence[float]) -> float | None:
 def paired_difference(
     values: Mapping[int, float], baseline: Mapping[int, float], confidence: float = 0.95
 ) -> Difference | None:
-    """The mean difference to a baseline, d̄ ± t s / √n, over the n seeds that both have (Student, 1908).
-
-    s is the standard deviation of the differences, and t the quantile of Student's distribution with n - 1 degrees of
-    freedom that leaves (1 - confidence) / 2 above it. The formula takes the differences for normally distributed.
+    """The mean difference to a baseline over the seeds that both have; see `paired_interval`.
 
     Args:
         values: one a seed.
@@ -59,15 +57,12 @@ def paired_difference(
     Returns:
         The difference, without an interval for one pair; None if there is no pair.
 
-    >>> paired_difference({0: 3.0, 1: 5.0, 2: 4.0}, {0: 1.0, 1: 2.0, 3: 9.0}, confidence=0.5)
-    Difference(mean=2.5, interval=(2.0, 3.0), seeds=2)
+    >>> paired_difference({0: 3.0, 1: 5.0, 2: 4.0}, {1: 2.0, 3: 9.0})
+    Difference(mean=3.0, interval=None, seeds=1)
     """
-    gaps = [value - baseline[seed] for seed, value in values.items() if seed in baseline]
-    if not gaps:
+    seeds = [seed for seed in values if seed in baseline]
+    if not seeds:
         return None
-    centre, spread = mean(gaps), standard_deviation(gaps)
-    if spread is None:
-        return Difference(centre, None, len(gaps))
-    quantile = float(student_t.ppf((1 + confidence) / 2, len(gaps) - 1))
-    margin = quantile * spread / sqrt(len(gaps))
-    return Difference(centre, (centre - margin, centre + margin), len(gaps))
+    ours, theirs = np.array([[each[seed] for seed in seeds] for each in (values, baseline)])
+    interval = paired_interval(ours, theirs, confidence) if len(seeds) > 1 else None
+    return Difference(float((ours - theirs).mean()), interval, len(seeds))

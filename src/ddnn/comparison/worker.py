@@ -100,7 +100,7 @@ class Worker:
             return cut_out(make_network(fresh, data), task.net)
         device = pick_device(config.device)
         full = self._complete(task.after, depths).to(device)
-        return pruned(full, task.net, depths[task.net], data.calibration(device))
+        return pruned(full, task.net, depths[task.net], data.for_norms(device))
 
     def _complete(self, task: Task, depths: Mapping[str, Depth]) -> DepthDynamicNetwork:
         """The network of a complete task, trained again where its scores alone came from another machine."""

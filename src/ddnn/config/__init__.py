@@ -9,12 +9,13 @@ from ddnn.config.choose import ChooseConfig
 from ddnn.config.commands import EvaluateConfig, ExtractConfig, FamiliesConfig, PredictConfig
 from ddnn.config.compare import OWN_KEYS, CompareConfig
 from ddnn.config.data import AugmentConfig, DataConfig, ShardsConfig
+from ddnn.config.ekd import EKDConfig
 from ddnn.config.export import ExportConfig
-from ddnn.config.fields import described, from_fields, unknown_keys
+from ddnn.config.fields import from_fields
 from ddnn.config.method import METHODS, Method
 from ddnn.config.profile import PRECISIONS, RUNTIMES, ProfileConfig
 from ddnn.config.quantize import QuantizeConfig
-from ddnn.config.train import EKDConfig, TrainConfig
+from ddnn.config.train import TrainConfig
 
 __all__ = [
     "METHODS",
@@ -37,7 +38,5 @@ __all__ = [
     "QuantizeConfig",
     "ShardsConfig",
     "TrainConfig",
-    "described",
     "from_fields",
-    "unknown_keys",
 ]

@@ -1,9 +1,18 @@
 """How a cascade is calibrated, and measured."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
-from ddnn.config.fields import check, check_distinct, check_max_corrupt, check_types, listed
+from msgspec import Meta
+
+from ddnn.config.fields import check, check_distinct, check_types, listed
+from ddnn.config.limits import PERCENT, Count, Natural, Positive, Seconds
+
+_Accuracy = Annotated[
+    float, Meta(gt=0, le=1, description="a share of the images in (0, 1], such as 0.93", extra=PERCENT)
+]
+_Boost = Annotated[float, Meta(ge=0, le=1, description="a share in [0, 1],")]
+_Points = Annotated[int, Meta(ge=2)]
 
 
 @dataclass(frozen=True)
@@ -39,22 +48,22 @@ class CascadeConfig:
         device: where to run; auto takes CUDA or MPS if there is one.
     """
 
-    accuracy: float | None = None
-    macs: float | None = None
-    latency_ms: float | None = None
+    accuracy: _Accuracy | None = None
+    macs: Positive | None = None
+    latency_ms: Positive | None = None
     cost: Literal["macs", "ms"] = "macs"
-    boost: float | Literal["fit"] = 0.0
+    boost: _Boost | Literal["fit"] = 0.0
     nets: list[str] | str | None = None
     data: str | None = None
     data_root: str = "data"
     export: str | None = None
-    batch_size: int = 1
-    threads: int | None = None
-    points: int = 8
-    seconds: float = 20.0
+    batch_size: Count = 1
+    threads: Count | None = None
+    points: _Points = 8
+    seconds: Seconds = 20.0
     output: str | None = None
-    workers: int | None = None
-    max_corrupt: int | None = None
+    workers: Natural | None = None
+    max_corrupt: Natural | None = None
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
 
     def __post_init__(self) -> None:
@@ -62,19 +71,8 @@ class CascadeConfig:
         given = self._targets
         check(len(given) <= 1, f"{' and '.join(given)} exclude each other: give one of them, or none")
         check(
-            self.accuracy is None or 0 < self.accuracy <= 1,
-            f"accuracy must be a share of the images in (0, 1], such as 0.93, not {self.accuracy}",
-        )
-        for key in ("macs", "latency_ms"):
-            value = given.get(key)
-            check(value is None or value > 0, f"{key} must be above 0, not {value}")
-        check(
             self.cost == "macs" or self.macs is None,
             "macs is a limit in multiply-accumulates, and cost asks for ms; leave one of the two out",
-        )
-        check(
-            isinstance(self.boost, str) or 0 <= self.boost <= 1,
-            f"boost must be a share in [0, 1], or fit, not {self.boost}",
         )
         if self.nets is not None:
             check_distinct("nets", listed(self.nets), "give one or more, such as resnet8,resnet20")
@@ -82,12 +80,6 @@ class CascadeConfig:
             self.export is None or self.device in ("auto", "cpu"),
             f"an export runs on the CPU here, not on {self.device}; leave out --device",
         )
-        check(self.batch_size >= 1, f"batch_size must be at least 1, not {self.batch_size}")
-        check(self.threads is None or self.threads >= 1, f"threads must be at least 1, not {self.threads}")
-        check(self.points >= 2, f"points must be at least 2, not {self.points}")
-        check(0 < self.seconds <= 3600, f"seconds must be above 0 and at most 3600, not {self.seconds}")
-        check(self.workers is None or self.workers >= 0, f"workers must be 0 or more, not {self.workers}")
-        check_max_corrupt(self.max_corrupt)
 
     @property
     def _targets(self) -> dict[str, float]:

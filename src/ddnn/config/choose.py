@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from ddnn.config.fields import check, check_max_corrupt, check_types
-from ddnn.config.profile import check_seconds
+from ddnn.config.fields import check, check_types
+from ddnn.config.limits import Count, FinitePositive, Natural, Positive, Seconds, Seed, Share
 
 
 @dataclass(frozen=True)
@@ -39,38 +39,34 @@ class ChooseConfig:
         output: a new directory, for the network with the chosen depth in it.
     """
 
-    latency_ms: float | None = None
-    accuracy: float | None = None
-    memory_mb: float | None = None
+    latency_ms: FinitePositive | None = None
+    accuracy: Share | None = None
+    memory_mb: FinitePositive | None = None
     on: str | None = None
     runtime: Literal["eager", "compiled", "onnx"] | None = None
-    batch_size: int | None = None
-    image_size: int | None = None
-    threads: int | None = None
+    batch_size: Count | None = None
+    image_size: Count | None = None
+    threads: Count | None = None
     precision: Literal["fp32", "bf16", "fp16", "int8"] | None = None
-    seconds: float = 2.0
+    seconds: Seconds = 2.0
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     data: str | None = None
     data_root: str = "data"
-    max_corrupt: int | None = None
+    max_corrupt: Natural | None = None
     any_depth: bool = False
-    calibration_images: int = 1000
-    time_budget: float = 300.0
-    trials: int = 100
-    seed: int = 0
+    calibration_images: Count = 1000
+    time_budget: Positive = 300.0
+    trials: Count = 100
+    seed: Seed = 0
     report: str | None = None
     output: str | None = None
 
     def __post_init__(self) -> None:
         check_types(self)
-        self._check_bounds()
-        for key in ("batch_size", "image_size", "threads", "calibration_images", "trials"):
-            value = getattr(self, key)
-            check(value is None or value >= 1, f"{key} must be at least 1, not {value}")
-        check_seconds(self.seconds)
-        check_max_corrupt(self.max_corrupt)
-        check(self.time_budget > 0, f"time_budget must be above 0 seconds, not {self.time_budget}")
-        check(0 <= self.seed < 2**32, f"seed must be in [0, 2^32), not {self.seed}")
+        check(
+            any(bound is not None for bound in (self.latency_ms, self.accuracy, self.memory_mb)),
+            "give at least one bound: --latency_ms, --accuracy or --memory_mb",
+        )
         check(
             not (self.any_depth and self.on),
             "--any_depth measures depths that no profile has, so it cannot be done for another device: leave out "
@@ -81,20 +77,3 @@ class ChooseConfig:
                 self.any_depth or getattr(self, key) is None,
                 f"--{key} is for what --any_depth finds; without it there is nothing to write",
             )
-
-    def _check_bounds(self) -> None:
-        bounds = (self.latency_ms, self.accuracy, self.memory_mb)
-        check(
-            any(bound is not None for bound in bounds),
-            "give at least one bound: --latency_ms, --accuracy or --memory_mb",
-        )
-        for key in ("latency_ms", "memory_mb"):
-            value = getattr(self, key)
-            check(value is None or 0 < value < float("inf"), f"{key} must be above 0, not {value}")
-        accuracy = self.accuracy
-        if accuracy is not None and 1 < accuracy <= 100:
-            check(
-                False,
-                f"accuracy must be a share in (0, 1], not {accuracy:g}; for {accuracy:g} % give {accuracy / 100:g}",
-            )
-        check(accuracy is None or 0 < accuracy <= 1, f"accuracy must be a share in (0, 1], not {accuracy}")

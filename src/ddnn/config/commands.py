@@ -1,9 +1,15 @@
 """The options of the commands that use a network, or list what there is."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
-from ddnn.config.fields import check, check_max_corrupt, check_max_pixels, check_types
+from msgspec import Meta
+
+from ddnn.config.fields import check_types
+from ddnn.config.limits import Count, Natural
+from ddnn_runtime.reading import Pixels
+
+_Side = Annotated[int, Meta(ge=32, description="at least 32 pixels")]
 
 
 @dataclass(frozen=True)
@@ -15,18 +21,11 @@ class FamiliesConfig:
         num_classes: outputs; None means the usual number of each family.
     """
 
-    image_size: int | None = None
-    num_classes: int | None = None
+    image_size: _Side | None = None
+    num_classes: Count | None = None
 
     def __post_init__(self) -> None:
         check_types(self)
-        check(
-            self.image_size is None or self.image_size >= 32,
-            f"image_size must be at least 32 pixels, not {self.image_size}",
-        )
-        check(
-            self.num_classes is None or self.num_classes >= 1, f"num_classes must be at least 1, not {self.num_classes}"
-        )
 
 
 @dataclass(frozen=True)
@@ -48,15 +47,13 @@ class EvaluateConfig:
     data: str | None = None
     data_root: str = "data"
     batch_size: int = 256
-    workers: int | None = None
-    max_corrupt: int | None = None
-    max_pixels: int | None = None
+    workers: Natural | None = None
+    max_corrupt: Natural | None = None
+    max_pixels: Pixels | None = None
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
 
     def __post_init__(self) -> None:
         check_types(self)
-        check_max_corrupt(self.max_corrupt)
-        check_max_pixels(self.max_pixels)
 
 
 @dataclass(frozen=True)
@@ -88,13 +85,10 @@ class PredictConfig:
     """
 
     subnet: str | None = None
-    top: int = 5
-    batch_size: int = 64
-    max_pixels: int | None = None
+    top: Count = 5
+    batch_size: Count = 64
+    max_pixels: Pixels | None = None
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
 
     def __post_init__(self) -> None:
         check_types(self)
-        check(self.top >= 1, f"top must be at least 1, not {self.top}")
-        check(self.batch_size >= 1, f"batch_size must be at least 1, not {self.batch_size}")
-        check_max_pixels(self.max_pixels)

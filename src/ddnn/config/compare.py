@@ -1,15 +1,20 @@
 """A comparison: which methods, over which seeds, on what they have in common."""
 
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta
 
 from ddnn.config.fields import check, check_distinct, check_types, listed, whole_numbers
+from ddnn.config.limits import Count
 from ddnn.config.method import BUDGETS, METHODS, Method
 from ddnn.config.train import TrainConfig
 from ddnn.errors import near
 
 OWN_KEYS = ("seed", "objective", "output", "resume")
 """Keys of a training run that a comparison sets itself, for each of its runs."""
+
+_Finetune = Annotated[float, Meta(gt=0, le=1, description="a share of the epochs in (0, 1]")]
 
 
 @dataclass(frozen=True)
@@ -37,9 +42,9 @@ class CompareConfig:
     methods: list[str] | str = "alone,pruned,joint,ekd"
     seeds: list[int] | int | str = "0,1,2"
     output: str | None = None
-    finetune: float = 0.3
+    finetune: _Finetune = 0.3
     score: Literal["test", "validation"] = "test"
-    jobs: int | None = None
+    jobs: Count | None = None
     budget: list[str] | str = "epochs"
     train: TrainConfig = field(default_factory=TrainConfig)
 
@@ -54,8 +59,6 @@ class CompareConfig:
             check(budget in BUDGETS, f"there is no budget {budget!r}; {near(budget, BUDGETS)}")
         check_distinct("seeds", self.seed_list, "give one or more, such as 0,1,2")
         check(all(0 <= seed < 2**32 for seed in self.seed_list), f"seeds must be in [0, 2^32), not {self.seeds}")
-        check(0 < self.finetune <= 1, f"finetune must be a share of the epochs in (0, 1], not {self.finetune}")
-        check(self.jobs is None or self.jobs >= 1, f"jobs must be at least 1, not {self.jobs}")
         default = TrainConfig()
         for key in OWN_KEYS:
             check(

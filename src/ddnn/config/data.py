@@ -1,12 +1,21 @@
 """Which images to use, and how they are prepared."""
 
 from dataclasses import dataclass, field
-from math import inf
-from typing import Literal
+from typing import Annotated, Literal
 
-from ddnn.config.fields import check, check_max_corrupt, check_max_pixels, check_types
+from msgspec import Meta
+
+from ddnn.config.fields import check, check_types
+from ddnn.config.limits import Below1, Count, FiniteWeight, Fraction, Natural, Side, SomeFraction, UpTo100
 from ddnn_runtime.geometry import LARGEST_IMAGE, LARGEST_SIDE, LARGEST_SMALL_SIDE
-from ddnn_runtime.reading import WHITE, Reading
+from ddnn_runtime.reading import WHITE, Byte, Number, Pixels, Reading, Resize
+from ddnn_runtime.schema import LARGEST
+
+_Pixels = Annotated[int, Meta(ge=0, description="0 or more pixels")]
+_Colour = Annotated[list[Byte], Meta(min_length=3, max_length=3, description="red, green and blue, 0 to 255 each")]
+_Levels = Annotated[list[Number], Meta(min_length=2, max_length=2, description="two numbers, black and white")]
+_GiB = Annotated[float, Meta(gt=0, le=LARGEST, description="over 0 GiB")]
+_Shards = Annotated[int, Meta(ge=1, description="1 or more shards")]
 
 
 @dataclass(frozen=True)
@@ -34,31 +43,25 @@ class AugmentConfig:
             objectives ekd and joint.
     """
 
-    crop: int | None = None
-    scale: float = 0.08
+    crop: _Pixels | None = None
+    scale: SomeFraction = 0.08
     flip: bool | None = None
-    erase: float = 0.0
+    erase: Fraction = 0.0
     policy: Literal["none", "autoaugment", "randaugment", "trivialaugment"] = "none"
-    mixup: float = 0.0
-    cutmix: float = 0.0
-    repeats: int = 1
+    mixup: FiniteWeight = 0.0
+    cutmix: FiniteWeight = 0.0
+    repeats: UpTo100 = 1
     sizes: dict[int, int] | None = None
     subnets: Literal["same", "weak"] = "same"
 
     def __post_init__(self) -> None:
         check_types(self, "augment.")
-        check(self.crop is None or self.crop >= 0, f"augment.crop must be 0 or more pixels, not {self.crop}")
-        check(0 < self.scale <= 1, f"augment.scale must be in (0, 1], not {self.scale}")
-        check(0 <= self.erase <= 1, f"augment.erase must be in [0, 1], not {self.erase}")
-        check(1 <= self.repeats <= 100, f"augment.repeats must be 1 to 100, not {self.repeats}")
         for epoch, side in (self.sizes or {}).items():
             check(
                 epoch >= 0 and LARGEST_SMALL_SIDE < side <= LARGEST_SIDE,
                 f"augment.sizes must be sides of large images, {LARGEST_SMALL_SIDE + 1} to {LARGEST_SIDE} pixels, for "
                 f"epochs from 0 on, not {epoch}: {side}",
             )
-        for name in ("mixup", "cutmix"):
-            check(0 <= getattr(self, name) < inf, f"augment.{name} must be 0 or more, not {getattr(self, name)}")
         check(
             self.subnets == "same" or self.policy != "none" or any((self.erase, self.mixup, self.cutmix)),
             "augment.subnets weak leaves out policy, erase, mixup and cutmix, and none of them is on: "
@@ -81,13 +84,11 @@ class ShardsConfig:
 
     index: str | None = None
     cache: str | None = None
-    cache_gib: float = 32.0
-    block: int = 16
+    cache_gib: _GiB = 32.0
+    block: _Shards = 16
 
     def __post_init__(self) -> None:
         check_types(self, "shards.")
-        check(0 < self.cache_gib < inf, f"shards.cache_gib must be over 0 GiB, not {self.cache_gib}")
-        check(self.block >= 1, f"shards.block must be 1 or more shards, not {self.block}")
 
 
 @dataclass(frozen=True)
@@ -123,51 +124,23 @@ class DataConfig:
 
     data: str = "digits"
     data_root: str = "data"
-    image_size: int | None = None
-    train_images: int | None = None
-    validation: float = 0.1
+    image_size: Side | None = None
+    train_images: Count | None = None
+    validation: Below1 = 0.1
     augment: AugmentConfig = field(default_factory=AugmentConfig)
-    batch_size: int = 64
-    workers: int | None = None
-    max_corrupt: int = 0
+    batch_size: Count = 64
+    workers: Natural | None = None
+    max_corrupt: Natural = 0
     shards: ShardsConfig = field(default_factory=ShardsConfig)
-    resize: Literal["crop", "pad", "squeeze"] = "crop"
+    resize: Resize = "crop"
     orientation: Literal["exif", "stored"] = "exif"
-    background: list[int] | None = field(default_factory=lambda: list(WHITE))
-    levels: list[float] | None = None
-    max_pixels: int | None = None
+    background: _Colour | None = field(default_factory=lambda: list(WHITE))
+    levels: _Levels | None = None
+    max_pixels: Pixels | None = None
 
     def __post_init__(self) -> None:
         check_types(self)
-        self._check_reading()
-        check_max_corrupt(self.max_corrupt)
-        check(
-            self.image_size is None or 4 <= self.image_size <= LARGEST_SIDE,
-            f"image_size must be 4 to {LARGEST_SIDE} pixels, not {self.image_size}",
-        )
-        check(
-            self.train_images is None or self.train_images >= 1,
-            f"train_images must be at least 1, not {self.train_images}",
-        )
-        check(0 <= self.validation < 1, f"validation must be in [0, 1), not {self.validation}")
-        check(self.batch_size >= 1, f"batch_size must be at least 1, not {self.batch_size}")
-        check(self.workers is None or self.workers >= 0, f"workers must be 0 or more, not {self.workers}")
-
-    def _check_reading(self) -> None:
-        background, levels = self.background, self.levels
-        check(
-            background is None or (len(background) == 3 and all(0 <= part <= 255 for part in background)),
-            f"background must be red, green and blue, 0 to 255, such as [255, 255, 255], not {background}",
-        )
-        check(
-            self.resize != "pad" or background is not None,
-            "resize pad needs a background, the colour of the bars: give one, such as [255, 255, 255]",
-        )
-        check(
-            levels is None or (len(levels) == 2 and -inf < levels[0] < levels[1] < inf),
-            f"levels must be two numbers, black and the larger white, such as [0, 4095], not {levels}",
-        )
-        check_max_pixels(self.max_pixels)
+        _ = self.reading  # which checks what goes together
 
     @property
     def reading(self) -> Reading:

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from ddnn.config.fields import check, check_types
+from ddnn.config.fields import check_types
+from ddnn.config.limits import Count
 
 
 @dataclass(frozen=True)
@@ -24,10 +25,9 @@ class ExportConfig:
     format: Literal["onnx", "torch"] = "onnx"
     output: str | None = None
     pieces: bool = True
-    check_images: int = 8
+    check_images: Count = 8
     data: str | None = None
     data_root: str = "data"
 
     def __post_init__(self) -> None:
         check_types(self)
-        check(self.check_images >= 1, f"check_images must be at least 1, not {self.check_images}")

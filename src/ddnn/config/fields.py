@@ -2,17 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
-from os import PathLike
-from types import NoneType, UnionType
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar
 
 from ddnn.errors import DDNNError
-from ddnn_runtime.geometry import MOST_PIXELS
+from ddnn_runtime.schema import hints_of, misfit
 
 Config = TypeVar("Config")
-
-# One and many of each.
-_NAMES = {int: ("an integer", "integers"), float: ("a number", "numbers"), str: ("text", "texts")}
 
 
 def from_fields(kind: type[Config], values: Mapping[str, Any]) -> Config:
@@ -23,7 +18,7 @@ def from_fields(kind: type[Config], values: Mapping[str, Any]) -> Config:
         TypeError: if a field without a default is missing.
         DDNNError: if a value makes no sense.
     """
-    hints = get_type_hints(kind)
+    hints = hints_of(kind)
     arguments = {}
     for item in fields(kind):  # pyright: ignore[reportArgumentType]  # a dataclass
         if item.name in values:
@@ -33,30 +28,10 @@ def from_fields(kind: type[Config], values: Mapping[str, Any]) -> Config:
     return kind(**arguments)
 
 
-def unknown_keys(kind: type, values: Mapping[str, Any]) -> list[str]:
-    """The keys of a mapping that a configuration of that kind has no field for, such as `ekd.gamma`."""
-    hints = get_type_hints(kind)
-    unknown = [str(key) for key in values if key not in hints]
-    for key, value in values.items():
-        if is_dataclass(hints.get(key)) and isinstance(value, Mapping):
-            unknown += [f"{key}.{inner}" for inner in unknown_keys(hints[key], value)]
-    return unknown
-
-
 def check(condition: bool, message: str) -> None:
     """Raise a DDNNError with the message, unless the condition holds."""
     if not condition:
         raise DDNNError(message)
-
-
-def check_max_corrupt(allowed: int | None) -> None:
-    """Raise a DDNNError unless so many images can be left out; None leaves it to another configuration."""
-    check(allowed is None or allowed >= 0, f"max_corrupt must be 0 or more, not {allowed}")
-
-
-def check_max_pixels(allowed: int | None) -> None:
-    """Raise a DDNNError unless an image may have so many pixels; None leaves it to another configuration."""
-    check(allowed is None or 1 <= allowed <= MOST_PIXELS, f"max_pixels must be 1 to {MOST_PIXELS}, not {allowed}")
 
 
 def listed(given: list[str] | str) -> list[str]:
@@ -94,54 +69,11 @@ def check_distinct(key: str, values: Sequence[object], hint: str) -> None:
 
 
 def check_types(config: Any, prefix: str = "") -> None:
-    """Raise a DDNNError for the first field of a configuration whose value is not what its annotation says.
+    """Raise a DDNNError for the first field of a configuration whose value is not what its annotation says: of another
+    type, or outside its limits.
 
     An integer is a number too, a tuple a list, and a path a text. The prefix, such as `ekd.`, goes before the name.
     """
-    for name, hint in get_type_hints(type(config)).items():
-        value = getattr(config, name)
-        check(_fits(value, hint), f"{prefix}{name} must be {described(hint)}, not {value!r}")
-
-
-def _fits(value: Any, hint: Any) -> bool:
-    origin, parts = get_origin(hint), get_args(hint)
-    if hint is Any:
-        return True
-    if origin in (Union, UnionType):
-        return any(_fits(value, part) for part in parts)
-    if origin is Literal:
-        return any(type(value) is type(choice) and value == choice for choice in parts)
-    if origin is list:
-        return isinstance(value, list | tuple) and all(_fits(item, parts[0]) for item in value)
-    if origin is dict:
-        return isinstance(value, Mapping) and all(
-            _fits(key, parts[0]) and _fits(item, parts[1]) for key, item in value.items()
-        )
-    if isinstance(value, bool):
-        return hint is bool
-    return isinstance(value, {float: (int, float), str: (str, PathLike)}.get(hint, hint))
-
-
-def described(hint: Any) -> str:
-    """What a value with that annotation may be, in words. None goes without saying: it is said by leaving the key out.
-
-    >>> described(bool | Literal["fast"]), described(int | None), described(dict[str, list[int]] | str)
-    ('true, false or fast', 'an integer', 'a mapping to lists of integers or text')
-    """
-    *most, last = _alternatives(hint)
-    return f"{', '.join(most)} or {last}" if most else last
-
-
-def _alternatives(hint: Any, many: bool = False) -> list[str]:
-    origin, parts = get_origin(hint), get_args(hint)
-    if origin in (Union, UnionType):
-        return [name for part in parts if part is not NoneType for name in _alternatives(part, many)]
-    if origin is Literal:
-        return [str(choice) for choice in parts]
-    if hint is bool:
-        return ["true", "false"]
-    if origin is list:
-        return [f"{'lists' if many else 'a list'} of {' or '.join(_alternatives(parts[0], many=True))}"]
-    if origin is dict and parts[1] is not Any:
-        return [f"{'mappings' if many else 'a mapping'} to {' or '.join(_alternatives(parts[1], many=True))}"]
-    return [_NAMES.get(hint, ("a mapping", "mappings"))[many]]
+    for name, hint in hints_of(type(config)).items():
+        wrong = misfit(getattr(config, name), hint, f"{prefix}{name}")
+        check(wrong is None, str(wrong))

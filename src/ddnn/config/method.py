@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from ddnn.config.data import AugmentConfig, DataConfig
+from ddnn.config.ekd import EKDConfig
 from ddnn.config.fields import from_fields
-from ddnn.config.train import EKDConfig, TrainConfig
+from ddnn.config.train import TrainConfig
 from ddnn.errors import DDNNError, near
 
 METHODS = ("alone", "pruned", "joint", "ekd", "inplace", "adn", "sampled", "cooperative")

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from ddnn.config.fields import check, check_max_corrupt, check_types
+from ddnn.config.fields import check, check_types
+from ddnn.config.limits import Count, FinitePositive, Natural, ShareBelow1
 
 USUAL_DROP = 0.01
 """What accuracy may fall by where no bound is given: one in a hundred images."""
@@ -32,16 +33,16 @@ class QuantizeConfig:
     """
 
     output: str | None = None
-    max_drop: float | None = None
-    latency_ms: float | None = None
-    calibration_images: int = 256
-    validation_images: int = 1000
+    max_drop: ShareBelow1 | None = None
+    latency_ms: FinitePositive | None = None
+    calibration_images: Count = 256
+    validation_images: Count = 1000
     weight_bits: Literal[7, 8] = 7
-    threads: int | None = None
+    threads: Count | None = None
     data: str | None = None
     data_root: str = "data"
-    workers: int | None = None
-    max_corrupt: int | None = None
+    workers: Natural | None = None
+    max_corrupt: Natural | None = None
 
     def __post_init__(self) -> None:
         check_types(self)
@@ -49,19 +50,6 @@ class QuantizeConfig:
             self.max_drop is None or self.latency_ms is None,
             "max_drop and latency_ms exclude each other: give the bound that decides; the report has both figures",
         )
-        drop = self.max_drop
-        if drop is not None and 1 <= drop <= 100:
-            check(False, f"max_drop must be a share in [0, 1), not {drop:g}; for {drop:g} % give {drop / 100:g}")
-        check(drop is None or 0 <= drop < 1, f"max_drop must be a share in [0, 1), not {drop}")
-        check(
-            self.latency_ms is None or 0 < self.latency_ms < float("inf"),
-            f"latency_ms must be above 0, not {self.latency_ms}",
-        )
-        for key in ("calibration_images", "validation_images", "threads"):
-            value = getattr(self, key)
-            check(value is None or value >= 1, f"{key} must be at least 1, not {value}")
-        check(self.workers is None or self.workers >= 0, f"workers must be 0 or more, not {self.workers}")
-        check_max_corrupt(self.max_corrupt)
 
     @property
     def drop_bound(self) -> float:

@@ -3,71 +3,19 @@
 from dataclasses import dataclass, field
 from itertools import pairwise
 from math import comb
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from ddnn.config.fields import check, check_types
+from msgspec import Meta
+
+from ddnn.config.ekd import EKDConfig
+from ddnn.config.fields import check
+from ddnn.config.limits import Below1, Count, Inside01, Positive, Seed, UpTo100, Weight
 from ddnn.config.views import ViewsConfig
 
 LARGEST_NUMBER_OF_PROGRAMS = 16  # each takes a minute or so to compile
 
-
-@dataclass(frozen=True)
-class EKDConfig:
-    """Options of embedded knowledge distillation; the formula is in `ddnn.objectives.EKD`.
-
-    The defaults are those of the paper's setting, where the full net teaches. `TrainConfig` has others, which did
-    better (docs/experiments.md).
-
-    Args:
-        alpha: weight of the divergence of the posteriors.
-        beta: weight of the distance of the attention maps.
-        temperature: T, for both posteriors.
-        ramp_epochs: alpha and beta grow from 0 to their values over so many epochs.
-        teacher: whose posterior teaches: full is the full net, mean the mean of all nets' logits, next the next deeper
-            net of the step, average the running average of the full net's weights, from which the full net learns too.
-        teach_full: with the teacher average, the full net learns from it, too. false: it learns from the labels alone,
-            as with every other teacher.
-        decay: of the teacher average: the share of the average that a step keeps.
-        memory: of the teacher average, in epochs, in place of decay: 0.13 with 390 steps an epoch is a decay of 0.98.
-            The decay is at least 0.8.
-        divergence: kl; or alpha, for each image the larger of that and one that punishes what the teacher rules out
-            (AlphaNet, arXiv 2102.07954).
-        clip_ratio: of the divergence alpha: the largest ratio of posteriors that counts.
-        attention: sum is the map of the paper's authors, square that of Zagoruyko and Komodakis (arXiv 1612.03928).
-        attention_stages: compare the last so many stages; None means all.
-    """
-
-    alpha: float = 0.1
-    beta: float = 0.01
-    temperature: float = 3.0
-    ramp_epochs: float = 0.0
-    teacher: Literal["full", "mean", "next", "average"] = "full"
-    teach_full: bool = True
-    decay: float = 0.99
-    memory: float | None = None
-    divergence: Literal["kl", "alpha"] = "kl"
-    clip_ratio: float = 5.0
-    attention: Literal["sum", "square"] = "sum"
-    attention_stages: int | None = None
-
-    def __post_init__(self) -> None:
-        check_types(self, "ekd.")
-        check(self.alpha >= 0, f"ekd.alpha must be 0 or more, not {self.alpha}")
-        check(self.beta >= 0, f"ekd.beta must be 0 or more, not {self.beta}")
-        check(self.temperature > 0, f"ekd.temperature must be above 0, not {self.temperature}")
-        check(0 <= self.decay < 1, f"ekd.decay must be in [0, 1), not {self.decay}")
-        check(self.memory is None or self.memory > 0, f"ekd.memory must be above 0 epochs, not {self.memory}")
-        check(
-            self.memory is None or self.decay == EKDConfig.decay,
-            f"ekd.decay {self.decay} and ekd.memory {self.memory} say how long the average lasts, in steps and in "
-            "epochs: leave one of the two out",
-        )
-        check(self.clip_ratio > 1, f"ekd.clip_ratio must be above 1, not {self.clip_ratio}")
-        check(self.ramp_epochs >= 0, f"ekd.ramp_epochs must be 0 or more, not {self.ramp_epochs}")
-        check(
-            self.attention_stages is None or self.attention_stages >= 1,
-            f"ekd.attention_stages must be at least 1, not {self.attention_stages}",
-        )
+_Decay = Annotated[float, Meta(gt=0, lt=1, description="a decay in (0, 1)")]
+_Batches = Annotated[int, Meta(ge=1, description="at least 1 batch")]
 
 
 @dataclass(frozen=True)
@@ -154,40 +102,40 @@ class TrainConfig(ViewsConfig):
     zero_init: bool = False
     objective: Literal["ekd", "joint", "inplace", "adn", "sampled", "cooperative"] = "ekd"
     ekd: EKDConfig = field(default_factory=lambda: EKDConfig(alpha=1.0, beta=0.0, temperature=2.0, teacher="average"))
-    subnets_from: float = 0.0
+    subnets_from: Below1 = 0.0
     subnets_ramp: float = 0.0
-    loss_weights: dict[str, float] | Literal["mean", "sum"] | None = None
+    loss_weights: dict[str, Weight] | Literal["mean", "sum"] | None = None
     fork_gradients: Literal["sum", "mean"] = "sum"
     alternate: bool = False
-    epochs: int = 20
+    epochs: Count = 20
     optimizer: Literal["sgd", "adamw"] = "sgd"
-    lr: float | None = None
-    momentum: float = 0.9
-    weight_decay: float = 5e-4
+    lr: Positive | None = None
+    momentum: Below1 = 0.9
+    weight_decay: Weight = 5e-4
     schedule: Literal["cosine", "step"] = "cosine"
     milestones: list[float] = field(default_factory=lambda: [0.5, 0.75])
-    gamma: float = 0.1
-    warmup_epochs: float = 1.0
-    label_smoothing: float = 0.0
-    clip: float | None = None
-    seed: int = 0
+    gamma: Inside01 = 0.1
+    warmup_epochs: Weight = 1.0
+    label_smoothing: Below1 = 0.0
+    clip: Positive | None = None
+    seed: Seed = 0
     output: str | None = None
     resume: str | None = None
-    ema: float | None = None
-    checkpoint_epochs: int = 1
-    checkpoint_minutes: float = 10.0
-    checkpoint_steps: int | None = None
-    keep_checkpoints: int = 2
+    ema: _Decay | None = None
+    checkpoint_epochs: Count = 1
+    checkpoint_minutes: Positive = 10.0
+    checkpoint_steps: Count | None = None
+    keep_checkpoints: UpTo100 = 2
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     precision: Literal["auto", "32-true", "16-mixed", "bf16-mixed"] = "auto"
     compile: bool | Literal["reduce-overhead", "max-autotune"] = False
     channels_last: bool = False
     activation_checkpointing: bool = False
-    devices: int | None = None
+    devices: Count | None = None
     strategy: Literal["ddp", "fsdp"] = "ddp"
     sync_norm: bool = False
-    accumulate: int = 1
-    limit: int | None = None
+    accumulate: Count = 1
+    limit: _Batches | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -202,36 +150,16 @@ class TrainConfig(ViewsConfig):
             "compile and activation_checkpointing exclude each other: a compiled step decides by itself what it "
             "computes again; leave one of the two out",
         )
-        check(self.epochs >= 1, f"epochs must be at least 1, not {self.epochs}")
-        check(self.lr is None or self.lr > 0, f"lr must be above 0, not {self.lr}")
-        check(0 <= self.momentum < 1, f"momentum must be in [0, 1), not {self.momentum}")
-        check(self.weight_decay >= 0, f"weight_decay must be 0 or more, not {self.weight_decay}")
         check(
             all(before < after for before, after in pairwise([0.0, *self.milestones, 1.0])),
             "milestones must be shares of the epochs, ascending and above 0 and below 1, such as [0.5, 0.75], not "
             f"{self.milestones}",
         )
-        check(0 < self.gamma < 1, f"gamma must be in (0, 1), not {self.gamma}")
-        check(self.warmup_epochs >= 0, f"warmup_epochs must be 0 or more, not {self.warmup_epochs}")
-        check(0 <= self.label_smoothing < 1, f"label_smoothing must be in [0, 1), not {self.label_smoothing}")
-        check(self.clip is None or self.clip > 0, f"clip must be above 0, not {self.clip}")
-        check(0 <= self.seed < 2**32, f"seed must be in [0, 2^32), not {self.seed}")
-        check(self.devices is None or self.devices >= 1, f"devices must be at least 1, not {self.devices}")
-        check(self.accumulate >= 1, f"accumulate must be at least 1, not {self.accumulate}")
-        check(self.limit is None or self.limit >= 1, f"limit must be at least 1 batch, not {self.limit}")
         check(
             not (self.compile and self.sync_norm),
             "compile and sync_norm exclude each other: what processes tell each other in the middle of a step cannot "
             "be compiled; leave one of the two out",
         )
-        check(self.ema is None or 0 < self.ema < 1, f"ema must be a decay in (0, 1), not {self.ema}")
-        check(self.checkpoint_epochs >= 1, f"checkpoint_epochs must be at least 1, not {self.checkpoint_epochs}")
-        check(self.checkpoint_minutes > 0, f"checkpoint_minutes must be above 0, not {self.checkpoint_minutes}")
-        check(
-            self.checkpoint_steps is None or self.checkpoint_steps >= 1,
-            f"checkpoint_steps must be at least 1, not {self.checkpoint_steps}",
-        )
-        check(1 <= self.keep_checkpoints <= 100, f"keep_checkpoints must be 1 to 100, not {self.keep_checkpoints}")
         check(
             not (self.zero_init and self.weights),
             "zero_init and weights exclude each other: it would replace what is loaded; leave one of the two out",
@@ -255,9 +183,6 @@ class TrainConfig(ViewsConfig):
                 own or getattr(self, key) == getattr(TrainConfig, key),
                 f"{key} goes with the objectives ekd and joint; {self.objective} has a rule of its own: leave it out",
             )
-        for name, weight in self.named_weights.items():
-            check(weight >= 0, f"the loss weight of {name} must be 0 or more, not {weight}")
-        check(0 <= self.subnets_from < 1, f"subnets_from must be in [0, 1), not {self.subnets_from}")
         check(
             self.subnets_ramp >= 0 and self.subnets_from + self.subnets_ramp < 1 + 1e-9,
             f"subnets_from and subnets_ramp are shares of the epochs, 0 or more and together at most 1, not "

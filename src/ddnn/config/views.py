@@ -1,11 +1,16 @@
 """What full net and sub-nets do not have in common but their weights: what they see, and what regularises them."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
+
+from msgspec import Meta
 
 from ddnn.config.data import DataConfig
 from ddnn.config.fields import check
+from ddnn.config.limits import Below1, Side
 from ddnn_runtime.geometry import LARGEST_SIDE
+
+_Steps = Annotated[float, Meta(gt=0, le=1, extra={"hint": "leave subnet_sizes out for none"})]
 
 
 @dataclass(frozen=True)
@@ -23,18 +28,16 @@ class ViewsConfig(DataConfig):
         label_smoothing_on: whose labels are smoothed: all, or full for the same reason.
     """
 
-    subnet_sizes: list[int] | None = None
-    subnet_size_share: float = 0.5
-    full_dropout: float = 0.0
+    subnet_sizes: list[Side] | None = None
+    subnet_size_share: _Steps = 0.5
+    full_dropout: Below1 = 0.0
     label_smoothing_on: Literal["all", "full"] = "all"
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check(0 <= self.full_dropout < 1, f"full_dropout must be in [0, 1), not {self.full_dropout}")
-        share, sides = self.subnet_size_share, self.subnet_sizes
-        check(0 < share <= 1, f"subnet_size_share must be in (0, 1], not {share}; leave subnet_sizes out for none")
+        sides = self.subnet_sizes
         check(
-            sides is None or (0 < len(sides) == len(set(sides)) and all(4 <= side <= LARGEST_SIDE for side in sides)),
+            sides is None or (0 < len(sides) == len(set(sides))),
             f"subnet_sizes must be different sides of 4 to {LARGEST_SIDE} pixels, not {sides}",
         )
         check(

@@ -1,9 +1,11 @@
 """From a configuration to loaders: which pipeline, which images in which split, prepared for which network."""
 
 import warnings
+from collections.abc import Callable
 from copy import copy
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, wraps
+from typing import ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
@@ -26,6 +28,8 @@ from ddnn_runtime.data_spec import DataSpec
 from ddnn_runtime.geometry import LARGEST_SMALL_SIDE, is_small
 
 _USUAL_SIDE = 224
+_Given = ParamSpec("_Given")
+_Result = TypeVar("_Result")
 
 
 def open_data(config: DataConfig, seed: int, spec: DataSpec | None = None) -> "Data":
@@ -54,6 +58,18 @@ def open_data(config: DataConfig, seed: int, spec: DataSpec | None = None) -> "D
         data.check_training()
         data.mention_wide_images()
     return data
+
+
+def _with_old_keyword(method: Callable[_Given, _Result]) -> Callable[_Given, _Result]:
+    """A method that takes its `share` under the older name `shard` too, which is that of a file of images."""
+
+    @wraps(method)
+    def renamed(*given: _Given.args, **named: _Given.kwargs) -> _Result:
+        if "shard" in named:
+            named["share"] = named.pop("shard")
+        return method(*given, **named)
+
+    return renamed
 
 
 class Data:
@@ -111,14 +127,15 @@ class Data:
         other._seed = seed
         return other
 
+    @_with_old_keyword
     def training(
-        self, device: torch.device | str, *, shard: tuple[int, int] = (0, 1), parts: int = 1
+        self, device: torch.device | str, *, share: tuple[int, int] = (0, 1), parts: int = 1
     ) -> TrainingLoader:
         """Training images, shuffled and augmented.
 
         Args:
             device: where batches come out, and where small images are held.
-            shard: (rank, number of processes); each gets equally many batches, and its share of each one's images.
+            share: (rank, number of processes); each gets equally many batches, and its share of each one's images.
             parts: batches come in so many parts.
 
         Returns:
@@ -127,17 +144,18 @@ class Data:
         Raises:
             DataError: there are no training images, or the batches cannot be divided.
         """
-        loader = self._loader("train", self._parts[0], device, shard, parts)
+        loader = self._loader("train", self._parts[0], device, share, parts)
         return mixed(loader, self._config.augment, self.num_classes, self._seed, parts)
 
+    @_with_old_keyword
     def batches(
-        self, device: torch.device | str, *, shard: tuple[int, int] = (0, 1), parts: int = 1
+        self, device: torch.device | str, *, share: tuple[int, int] = (0, 1), parts: int = 1
     ) -> TrainingLoader | WithViews:
         """What a step is trained on: batches of `training`, or with `augment.subnets` weak `Views`."""
-        loader = self.training(device, shard=shard, parts=parts)
+        loader = self.training(device, share=share, parts=parts)
         return loader if self._config.augment.subnets == "same" else WithViews(loader)
 
-    def calibration(self, device: torch.device | str) -> Loader:
+    def for_norms(self, device: torch.device | str) -> Loader:
         """Training images to set running statistics by: augmented as those that sub-nets see, but as large as test
         images, and neither mixed with each other nor repeated."""
         plain = copy(self)
@@ -147,14 +165,16 @@ class Data:
         plain._config = replace(self._config, augment=augment)
         return plain.training(device)
 
-    def validation(self, device: torch.device | str, *, shard: tuple[int, int] = (0, 1)) -> Loader | None:
+    @_with_old_keyword
+    def validation(self, device: torch.device | str, *, share: tuple[int, int] = (0, 1)) -> Loader | None:
         """Images to watch the training with, unchanged and in order; None if none are held out."""
         held = self._parts[1]
-        return None if held is None else self._loader("validation", held, device, shard)
+        return None if held is None else self._loader("validation", held, device, share)
 
-    def test(self, device: torch.device | str, *, shard: tuple[int, int] = (0, 1)) -> Loader:
-        """Test images, unchanged and in order; each is in one shard, so shards may differ by one image."""
-        return self._loader("test", self._source.split("test"), device, shard)
+    @_with_old_keyword
+    def test(self, device: torch.device | str, *, share: tuple[int, int] = (0, 1)) -> Loader:
+        """Test images, unchanged and in order; each is in one share, so shares may differ by one image."""
+        return self._loader("test", self._source.split("test"), device, share)
 
     def check_training(self) -> None:
         """Read the labels of the training images and divide them, without decoding an image.
@@ -197,7 +217,7 @@ class Data:
         return CorruptImages(self._config.max_corrupt, name)
 
     def _loader(
-        self, name: str, split: Split, device: torch.device | str, shard: tuple[int, int], parts: int = 1
+        self, name: str, split: Split, device: torch.device | str, share: tuple[int, int], parts: int = 1
     ) -> TrainingLoader:
         training, device, config = name == "train", torch.device(device), self._config
         pixels = None
@@ -205,7 +225,7 @@ class Data:
             split, pixels = self._in_memory(name, split)
         blocks = split.blocks if pixels is None else None
         repeats = config.augment.repeats
-        order = EpochOrder(len(split), config.batch_size, self._seed, training, shard, parts, repeats, blocks)
+        order = EpochOrder(len(split), config.batch_size, self._seed, training, share, parts, repeats, blocks)
         if pixels is not None:
             augmentation = self._augmentation if training else None
             return MemoryLoader(pixels, split.label_tensor(), self.spec, order, augmentation, device)

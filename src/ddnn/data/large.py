@@ -5,7 +5,6 @@ Each sample's randomness is seeded from (seed, epoch, index) alone, so that neit
 epochs that a process has seen before make a difference.
 """
 
-import os
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -15,6 +14,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 from torchvision.transforms import v2
 
 from ddnn.config import AugmentConfig
+from ddnn.config.cores import cores
 from ddnn.data.ahead import fetched_ahead
 from ddnn.data.blocks import Blocks
 from ddnn.data.corrupt import CorruptImages
@@ -60,7 +60,7 @@ class _ByEpoch(nn.Module):
 
 
 def evaluation_transform(spec: DataSpec) -> nn.Module:
-    """Resize with a margin and cut out the centre, or pad or squeeze: (channels, any, any) to `spec.input_shape`, both uint8."""
+    """Resize with a margin and cut out the centre, or pad or squeeze: any image to `spec.input_shape`, both uint8."""
     return _Resize(spec)
 
 
@@ -193,7 +193,7 @@ class LargeLoader:
         device: torch.device,
         corrupt: CorruptImages,
     ) -> None:
-        workers = min(8, _cores()) if workers is None else workers
+        workers = min(8, cores()) if workers is None else workers
         self._device, self._spec, self._sampler = device, spec, _EpochSampler(order, split.blocks)
         self._corrupt = corrupt
         self._loader = DataLoader(
@@ -246,8 +246,3 @@ class LargeLoader:
                 continue
             images, labels = (tensor.to(self._device, non_blocking=pinned) for tensor in batch)
             yield images, labels
-
-
-def _cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -3,7 +3,6 @@
 For 32x32 pixels a worker process costs more than the work it does; 50,000 such images take 154 MB.
 """
 
-import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
@@ -12,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ddnn.config.cores import cores
 from ddnn.data.augmentation import Augmentation, Rectangles, Shifts, draw_rectangles, draw_shifts, erase, shift
 from ddnn.data.corrupt import CorruptImages
 from ddnn.data.images import normalise, resize
@@ -51,7 +51,7 @@ def decode_all(
         return errors
 
     starts = range(0, len(split), 500)
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+    with ThreadPoolExecutor(min(8, cores())) as pool:
         found = pool.map(decode_range, starts, [min(start + 500, len(split)) for start in starts])
         errors = [error for errors in found for error in errors]
     for _, message in errors:

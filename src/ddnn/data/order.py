@@ -29,7 +29,7 @@ class EpochOrder:
         seed: of the shuffling.
         training: shuffle, drop a last partial batch unless it is the only one, and give every process equally many.
             Otherwise each image is visited once, in order.
-        shard: (rank, number of processes).
+        share: (rank, number of processes).
         parts: each batch comes in so many parts, one after another; in training only.
         repeats: in training, an epoch has so many samples of each of a part of the images, in one batch, in place of
             one of each (repeated augmentation: Hoffer et al., arXiv 1901.09335). A batch has all its images once before
@@ -46,15 +46,15 @@ class EpochOrder:
     batch_size: int
     seed: int
     training: bool
-    shard: tuple[int, int] = (0, 1)
+    share: tuple[int, int] = (0, 1)
     parts: int = 1
     repeats: int = 1
     blocks: Blocks | None = None
 
     def __post_init__(self) -> None:
-        rank, processes = self.shard
+        rank, processes = self.share
         if not 0 <= rank < processes:
-            raise DataError(f"A shard is (rank, number of processes) with 0 <= rank < processes, not {self.shard}")
+            raise DataError(f"A share is (rank, number of processes) with 0 <= rank < processes, not {self.share}")
         if not self.training:
             return
         shares = processes * self.parts
@@ -74,7 +74,7 @@ class EpochOrder:
     def whole_batches(self) -> Iterator[tuple[int, list[slice]]]:
         """For each batch: its images, those of all processes and parts together; where in it each part of this process
         is."""
-        rank, processes = self.shard
+        rank, processes = self.share
         part = self._own_batch * processes
         for first in range(0, self._count, part * self._parts):
             count = min(part * self._parts, self._count - first)
@@ -85,12 +85,12 @@ class EpochOrder:
         """Images that an epoch visits, by all processes."""
         if not self.training:
             return self.images
-        whole = self.shard[1] * self.parts if self.images < self.batch_size else self.batch_size
+        whole = self.share[1] * self.parts if self.images < self.batch_size else self.batch_size
         return self.images - self.images % whole
 
     @property
     def _own_count(self) -> int:
-        rank, processes = self.shard
+        rank, processes = self.share
         return (self._count - rank + processes - 1) // processes
 
     @property
@@ -105,7 +105,7 @@ class EpochOrder:
 
     @property
     def _own_batch(self) -> int:
-        return max(1, self._batch // (self.shard[1] * self._parts))
+        return max(1, self._batch // (self.share[1] * self._parts))
 
     @property
     def _parts(self) -> int:
@@ -113,7 +113,7 @@ class EpochOrder:
 
     def indices(self, epoch: int) -> Tensor:
         """Image numbers of this process in the order of that epoch: int64 of shape (images of this process,)."""
-        rank, processes = self.shard
+        rank, processes = self.share
         if not self.training:
             return torch.arange(rank, self.images, processes)
         generator = torch.Generator().manual_seed(derive_seed(self.seed, epoch))
@@ -127,7 +127,7 @@ class EpochOrder:
 
     def occurrences(self) -> Tensor:
         """The how-manieth sample of its image each of `indices` is, from 0: int64 of the same shape."""
-        rank, processes = self.shard
+        rank, processes = self.share
         places = torch.arange(rank, self._count, processes)
         return places % self._batch // self._distinct if self.training else torch.zeros_like(places)
 

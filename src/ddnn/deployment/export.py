@@ -4,7 +4,7 @@ An export is checked before it appears: every graph is valid, and every net give
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from io import BytesIO
@@ -18,18 +18,17 @@ from ddnn.deployment.agreement import check_onnx, check_torch
 from ddnn.deployment.graphs import OPSET, NotExportable, describe, require_onnx, shares_cheaply
 from ddnn.deployment.joint_graph import GraphPiece, JointGraph
 from ddnn.deployment.weight_file import WeightFile
+from ddnn.errors import first_line
 from ddnn.families.modes import in_mode
-from ddnn.formats.staging import staged
+from ddnn.formats.staging import staged, write_bytes, write_text
 from ddnn.measuring.macs import cost
 from ddnn.network import DepthDynamicNetwork
-from ddnn.network.storage import disk_errors, write_bytes, write_text
+from ddnn.reporting.progress import Progress
 from ddnn_runtime.cascade_spec import CascadeSpec
 from ddnn_runtime.manifest import INPUT, MANIFEST, OUTPUT, WEIGHTS, File, Manifest, Net, Piece
 
 if TYPE_CHECKING:
     import onnx_ir as ir
-
-Progress = Callable[[str], None]
 
 WORTH_SHARING = 32_000_000
 """Bytes of weights below which a copy for each open net costs less than the time that sharing takes."""
@@ -180,11 +179,8 @@ def _write_piece(joint: JointGraph, piece: GraphPiece, stage: Path, weights: Wei
 
 
 def _write(graph: "ir.Model", stage: Path, name: str, weights: WeightFile, facts: Mapping[str, str]) -> File:
-    import onnx_ir
-
     describe(graph, facts)
-    with disk_errors(stage / name):
-        onnx_ir.save(weights.take(graph), stage / name)
+    weights.write(graph, name)
     return File.of(stage, name)
 
 
@@ -196,8 +192,7 @@ def _save_program(
         with in_mode(model, training=False), torch.no_grad():
             program = torch.export.export(model, (images,), dynamic_shapes=({0: torch.export.Dim("batch")},))
     except Exception as error:  # whatever torch raises about code that it cannot follow
-        reason = str(error).strip().splitlines()
-        raise NotExportable(f"{name} cannot be exported by torch.export: {reason[0] if reason else error}") from None
+        raise NotExportable(f"{name} cannot be exported by torch.export: {first_line(error)}") from None
     content = BytesIO()  # written to the disk by torch itself, it would end the process where the disk is full
     torch.export.save(program, content, extra_files={"ddnn.json": json.dumps(metadata)})
     write_bytes(path, content.getbuffer())

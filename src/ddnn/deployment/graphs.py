@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from ddnn.errors import DDNNError
+from ddnn.errors import DDNNError, first_line
 from ddnn.families.modes import in_mode
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def make_graph(
                 verbose=False,
             )
     except Exception as error:  # whatever torch raises about code that it cannot follow
-        raise NotExportable(f"{title} cannot be exported to ONNX: {_first_line(error)}") from None
+        raise NotExportable(f"{title} cannot be exported to ONNX: {first_line(_innermost(error))}") from None
     assert program is not None
     if any(value.shape is not None and isinstance(value.shape[0], int) for value in program.model.graph.inputs):
         raise NotExportable(
@@ -143,9 +143,8 @@ def _quiet() -> Iterator[None]:
             logger.setLevel(level)
 
 
-def _first_line(error: BaseException) -> str:
-    """The innermost reason, in a line."""
+def _innermost(error: BaseException) -> BaseException:
+    """What torch's exporter stumbled over; around it are its own accounts of where that was."""
     while error.__cause__ is not None:
         error = error.__cause__
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__
+    return error

@@ -5,29 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from ddnn.errors import DDNNError, UnreadableImageError
 
 if TYPE_CHECKING:
     import numpy as np
 
-
-class Engine(Protocol):
-    """What runs the nets; `Runtime` is one."""
-
-    @property
-    def class_names(self) -> tuple[str, ...] | None:
-        """In the order of the logits."""
-        ...
-
-    def read(self, *paths: str | Path) -> np.ndarray:
-        """Images from files, (files, channels, height, width), as the nets take them."""
-        ...
-
-    def __call__(self, images: np.ndarray, subnet: str | None = None) -> np.ndarray:
-        """Logits of a net, (batch, classes)."""
-        ...
+    from ddnn.engines import Engine
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from ddnn.formats.staging import disk_errors
+
 if TYPE_CHECKING:
     import onnx_ir as ir
 
@@ -63,6 +65,14 @@ class WeightFile:
                 base_dir=self.path.parent,
             )
         return model
+
+    def write(self, model: "ir.Model", name: str) -> None:
+        """Write a graph into the file's folder, and its weights into the file; see `take`."""
+        import onnx_ir as ir
+
+        path = self.path.with_name(name)
+        with disk_errors(path):
+            ir.save(self.take(model), path)
 
     def _place(self, content: bytes) -> int:
         """Where these bytes are in the file; they are written if they are new."""

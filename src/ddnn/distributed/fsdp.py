@@ -17,7 +17,7 @@ from torch.distributed.tensor import DTensor
 from ddnn.network import DepthDynamicNetwork
 
 
-def shard(network: DepthDynamicNetwork, mesh: DeviceMesh) -> None:
+def divide(network: DepthDynamicNetwork, mesh: DeviceMesh) -> None:
     """Divide the weights among the processes of `mesh`, in place: those of each block are a group of their own.
 
     From then on its nets must run together, by `forward_all` and all of them.
@@ -28,7 +28,7 @@ def shard(network: DepthDynamicNetwork, mesh: DeviceMesh) -> None:
     register_fsdp_forward_method(network, "forward_all")
 
 
-def shard_model(model: nn.Module, mesh: DeviceMesh) -> None:
+def divide_model(model: nn.Module, mesh: DeviceMesh) -> None:
     """Divide the weights of a model among the processes of `mesh`, in place, as one group."""
     fully_shard(model, mesh=mesh, reshard_after_forward=True)
 

@@ -21,6 +21,7 @@ from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from torch import Tensor, distributed
 
+from ddnn.config.cores import cores_each
 from ddnn.errors import DDNNError
 
 SECONDS_TO_SPEAK = 5
@@ -51,9 +52,14 @@ class Processes:
         return self.count // self.local_count
 
     @property
-    def shard(self) -> tuple[int, int]:
+    def share(self) -> tuple[int, int]:
         """(rank, number of processes), as loaders take it."""
         return self.rank, self.count
+
+    @property
+    def shard(self) -> tuple[int, int]:
+        """What `share` was called."""
+        return self.share
 
     @property
     def first(self) -> bool:
@@ -92,7 +98,7 @@ def join(processes: Processes) -> None:
     environment = processes.environment
     os.environ["MASTER_ADDR"], os.environ["MASTER_PORT"] = environment.main_address, str(environment.main_port)
     if "OMP_NUM_THREADS" not in os.environ:  # else each would use all cores
-        torch.set_num_threads(max(1, (os.cpu_count() or 1) // processes.local_count))
+        torch.set_num_threads(cores_each(processes.local_count))
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
     distributed.init_process_group(backend, rank=processes.rank, world_size=processes.count)
     atexit.register(_leave)

@@ -12,6 +12,7 @@ from ddnn.errors import DDNNError
 from ddnn.families.family import Depth, Family, Step
 from ddnn.families.tracing import NotSteps, trace_steps
 from ddnn.families.trial import Trial, try_model
+from ddnn_runtime.documents import Text
 
 
 @dataclass(frozen=True)
@@ -23,8 +24,8 @@ class OwnModelOptions:
         out_of_place: blocks whose activations were told not to write into their input.
     """
 
-    stages: tuple[str, ...] = ()
-    out_of_place: tuple[str, ...] = ()
+    stages: tuple[Text, ...] = ()
+    out_of_place: tuple[Text, ...] = ()
 
 
 class OwnModel(Family):

@@ -34,6 +34,7 @@ from ddnn.errors import DDNNError
 from ddnn.families.family import Depth, nests
 from ddnn.families.own_model import OwnModel
 from ddnn.families.timm_layout import ImageLayout, find_stages, image_size
+from ddnn_runtime.documents import Text
 
 PREFIX = "timm/"
 """What the name of a timm model begins with where other models could be meant."""
@@ -60,7 +61,7 @@ class TimmOptions:
         arguments: what it takes besides classes and channels, such as `img_size`.
     """
 
-    model: str
+    model: Text
     arguments: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from torch import fx, nn
 
+from ddnn.errors import first_line
 from ddnn.families.family import Step
 from ddnn.families.modes import in_mode
 
@@ -58,7 +59,7 @@ class Instruction:
 
 
 @dataclass(frozen=True)
-class Segment:
+class Program:
     """What a model does after one block up to and with the next, as a part of a `Step`."""
 
     instructions: tuple[Instruction, ...]
@@ -77,7 +78,7 @@ class Segment:
         return tuple(dict.fromkeys(found))
 
     def describe(self) -> str:
-        """The same for two segments that compute the same thing."""
+        """The same for two programs that compute the same thing."""
         return ";".join(
             f"{i.kind}:{getattr(i.target, '__name__', i.target)}{i.args}{i.kwargs}" for i in self.instructions
         )
@@ -134,7 +135,7 @@ def _trace(model: nn.Module, blocks: list[str], training: bool) -> list[fx.Node]
                 warnings.simplefilter("ignore")
                 return list(_BlockTracer(blocks).trace(model).nodes)
         except Exception as error:  # whatever the model's own code raises when it is given a proxy
-            raise NotSteps(f"torch.fx cannot follow its forward pass: {str(error).splitlines()[0]}") from None
+            raise NotSteps(f"torch.fx cannot follow its forward pass: {first_line(error)}") from None
 
 
 def _refuse_in_place(model: nn.Module, nodes: list[fx.Node], blocks: list[str]) -> None:
@@ -179,20 +180,20 @@ def _cut(nodes: list[fx.Node], blocks: list[str], stage_ends: set[str]) -> list[
         if node.op in ("placeholder", "output"):
             continue
         if node.op == "call_module" and node.target in blocks:
-            steps.append(_step(_segment([*pending, node], source), node.target in stage_ends))
+            steps.append(_step(_program([*pending, node], source), node.target in stage_ends))
             source, pending = node, []
         else:
             pending.append(node)
     if output.args[0] is not (pending[-1] if pending else source):
         raise NotSteps("its forward pass returns something other than the last value")
-    return [*steps, _step(_segment(pending, source), ends_stage=False)]
+    return [*steps, _step(_program(pending, source), ends_stage=False)]
 
 
-def _step(segment: Segment, ends_stage: bool) -> Step:
-    return Step(segment.describe(), (segment,), owns=segment.paths, ends_stage=ends_stage)
+def _step(program: Program, ends_stage: bool) -> Step:
+    return Step(program.describe(), (program,), owns=program.paths, ends_stage=ends_stage)
 
 
-def _segment(nodes: list[fx.Node], source: fx.Node) -> Segment:
+def _program(nodes: list[fx.Node], source: fx.Node) -> Program:
     numbers = {source: -1, **{node: number for number, node in enumerate(nodes)}}
 
     def number(node: fx.Node) -> Any:
@@ -200,7 +201,7 @@ def _segment(nodes: list[fx.Node], source: fx.Node) -> Segment:
             raise NotSteps(f"the value of {node.name} is used past a block")
         return Value(numbers[node])
 
-    return Segment(
+    return Program(
         tuple(
             Instruction(node.op, node.target, fx.map_arg(node.args, number), fx.map_arg(node.kwargs, number))
             for node in nodes

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Size, Tensor, nn
 
-from ddnn.errors import DDNNError
+from ddnn.errors import DDNNError, first_line
 from ddnn.families.modes import in_mode
 
 
@@ -64,7 +64,7 @@ def try_model(model: nn.Module, blocks: Iterable[str], example: Tensor | None) -
             logits: Any = model(images)
     except (RuntimeError, AttributeError, TypeError, ValueError, IndexError) as error:
         raise DDNNError(
-            f"the model does not run on images of shape {tuple(images.shape)}: {str(error).splitlines()[0]}; "
+            f"the model does not run on images of shape {tuple(images.shape)}: {first_line(error)}; "
             "give a batch that it takes as example="
         ) from None
     finally:

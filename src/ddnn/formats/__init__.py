@@ -1,4 +1,4 @@
-"""Reading and writing what may come from strangers, and what such files say of images and cascades.
+"""Reading and writing files that may come from strangers: all is checked as it is read, and nothing can run code.
 
-Everything is checked as it is read, and nothing can run code. Nothing here needs torch, for a device has none.
+What devices read too, JSON and its checks, is in `ddnn_runtime`.
 """

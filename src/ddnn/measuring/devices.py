@@ -5,6 +5,7 @@ import platform
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ddnn.config.cores import cores
 from ddnn.errors import DDNNError
 
 if TYPE_CHECKING:
@@ -66,8 +67,8 @@ def describe_device(device: "torch.device") -> str:
     import torch
 
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
-    cores = "" if device.type == "cuda" else f", {os.cpu_count()} cores"
-    return f"{name}{cores}, torch {torch.__version__}"
+    count = "" if device.type == "cuda" else f", {cores()} cores"
+    return f"{name}{count}, torch {torch.__version__}"
 
 
 def processor() -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from math import isfinite, sqrt
+from math import isfinite
 from typing import Any
 
 import torch
@@ -15,6 +15,7 @@ from ddnn.data import Data, open_data
 from ddnn.distributed.processes import total
 from ddnn.errors import DataError
 from ddnn.families.modes import in_mode
+from ddnn.measuring.intervals import wilson_interval
 from ddnn.network import DepthDynamicNetwork
 
 
@@ -75,19 +76,6 @@ def open_evaluation_data(network: DepthDynamicNetwork, config: DataConfig) -> Da
             f"{network.num_classes} and {network.in_channels}; evaluate it on data like its own"
         )
     return data
-
-
-def wilson_interval(right: int, total: int, z: float = 1.96) -> tuple[float, float]:
-    """Confidence interval of a proportion (Wilson, 1927), by default at 95 %.
-
-    >>> [round(bound, 3) for bound in wilson_interval(90, 100)]
-    [0.826, 0.945]
-    """
-    share = right / total
-    centre = share + z * z / (2 * total)
-    margin = z * sqrt(share * (1 - share) / total + z * z / (4 * total * total))
-    scale = 1 + z * z / total
-    return (centre - margin) / scale, (centre + margin) / scale
 
 
 def _check_labels(labels: Tensor, images: int, classes: int) -> None:

@@ -1,7 +1,8 @@
 """Networks that hold several depths of one family in one set of weights: how they are built, run, stored and opened.
 
-`depth_dynamic` is the product. `building` and `loading` make one; `sharing` ties the parameters; `lanes` computes once
-what nets have in common, and `routes`, `segments` and `cascade` run the nets one after another.
+`depth_dynamic` is the product, on top of `nested_nets`. `building` and `loading` make one, `subnets` says which nets
+may stand in it, and `sharing` ties the parameters; `lanes` computes once what nets have in common, and `routes`,
+`segments` and `cascade` run the nets one after another.
 
 Names are imported when they are first used, so that who reads a file of weights does not load every architecture.
 """

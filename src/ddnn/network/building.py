@@ -1,22 +1,22 @@
 """The ways to make a network: build it by name, or from one's own model. `ddnn.network.loading` opens those that are
 stored."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ddnn.errors import DDNNError, near
-from ddnn.families import Depth, Step, family_of, resolve_depths
+from ddnn.errors import DDNNError, first_line, near
+from ddnn.families import Depth, Step, family_of
 from ddnn.families.modes import in_mode
 from ddnn.families.own_model import OwnModel
 from ddnn.families.timm_models import PREFIX, TimmModel
 from ddnn.network.depth_dynamic import DepthDynamicNetwork
+from ddnn.network.subnets import PrivateNorms, Subnets, named_depths, resolve_subnets, with_private_norms
 from ddnn.network.weights import load_private, load_weights, read_weights
 
-Subnets = Iterable[str] | Mapping[str, Depth]
 Weights = str | Path | Mapping[str, str | Path]
 
 
@@ -27,7 +27,7 @@ def build(
     num_classes: int = 1000,
     in_channels: int = 3,
     weights: Weights | None = None,
-    private_norms: bool | Iterable[str] = False,
+    private_norms: PrivateNorms = False,
     zero_init: bool = False,
     **options: Any,
 ) -> DepthDynamicNetwork:
@@ -42,7 +42,8 @@ def build(
             weights, such as "IMAGENET1K_V1", or "timm/NAME"; or such a source for each of several nets by name, of
             which a sub-net's gives what is private to it. A head for other classes is left fresh, with a warning.
         private_norms: sub-nets whose normalisation layers, past what they have in common with the full net, get
-            weights and biases of their own, which start as copies (see `ddnn.network.private_norms`); True means all.
+            weights and biases of their own, which start as copies (see `ddnn.network.private_norms`): their names, True
+            for all, or "shallowest".
         zero_init: let the last norm of every residual branch start at zero (Goyal et al., arXiv 1706.02677, section
             5.1; torchvision's `zero_init_residual`), or what ends a branch where no norm does. A block that keeps its
             shape then passes on what it gets, so nets that differ in such blocks alone start as one function.
@@ -59,10 +60,8 @@ def build(
         >>> net.names
         ('tiny', 'resnet18', 'resnet34')
     """
-    for what, count in (("num_classes", num_classes), ("in_channels", in_channels)):
-        if not isinstance(count, int) or count < 1:
-            raise DDNNError(f"{what} must be a whole number of at least 1, not {count!r}")
-    wanted = _with_depths(subnets)
+    _check_counts(num_classes=num_classes, in_channels=in_channels)
+    wanted = named_depths(subnets)
     if zero_init and weights is not None:
         raise DDNNError("zero_init and weights exclude each other: it would replace what is loaded; leave one out")
     if full.startswith(PREFIX):
@@ -71,8 +70,7 @@ def build(
     else:
         family = family_of(full)
     depth = family.members[full]
-    depths = resolve_depths(family, depth, wanted)
-    _check_distinct(full, depths)
+    depths = resolve_subnets(family, full, {full: depth}, wanted)
     private = with_private_norms(private_norms, depths)
     chosen = family.parse_options(options)
     sources = _sources(weights, full, depths)
@@ -99,7 +97,7 @@ def from_model(
     *,
     name: str = "full",
     example: Tensor | None = None,
-    private_norms: bool | Iterable[str] = False,
+    private_norms: PrivateNorms = False,
 ) -> DepthDynamicNetwork:
     """Make a network out of your own model, whose weights it takes over.
 
@@ -126,8 +124,8 @@ def from_model(
     """
     stages = tuple(stages)
     family = OwnModel(model, stages, name)
-    depths = resolve_depths(family, family.full_depth, {subnet: tuple(depth) for subnet, depth in subnets.items()})
-    _check_distinct(name, depths)
+    wanted: dict[str, Depth | None] = {subnet: tuple(depth) for subnet, depth in subnets.items()}
+    depths = resolve_subnets(family, name, {name: family.full_depth}, wanted)
     private = with_private_norms(private_norms, depths)
     trial = family.try_blocks(example)
     for subnet, depth in depths.items():
@@ -153,11 +151,16 @@ def _try_subnets(network: DepthDynamicNetwork, images: Tensor) -> None:
             try:
                 network(images, name)
             except (RuntimeError, IndexError, AttributeError, KeyError, TypeError, ValueError) as error:
-                reason = (str(error).splitlines() or [type(error).__name__])[0]
                 raise DDNNError(
-                    f"{name} with depth {network.depths[name]} does not run: {reason}; the model's forward pass must "
-                    "do without the blocks that a sub-net leaves out"
+                    f"{name} with depth {network.depths[name]} does not run: {first_line(error)}; the model's forward "
+                    "pass must do without the blocks that a sub-net leaves out"
                 ) from None
+
+
+def _check_counts(**counts: int) -> None:
+    for what, count in counts.items():
+        if not isinstance(count, int) or count < 1:
+            raise DDNNError(f"{what} must be a whole number of at least 1, not {count!r}")
 
 
 def _sources(weights: Weights | None, full: str, depths: Mapping[str, Depth]) -> dict[str, str]:
@@ -169,47 +172,6 @@ def _sources(weights: Weights | None, full: str, depths: Mapping[str, Depth]) ->
     return {name: str(source) for name, source in sources.items()}
 
 
-def _with_depths(subnets: Subnets) -> dict[str, Depth | None]:
-    if isinstance(subnets, str):
-        raise DDNNError(f"subnets must be a list of names or a depth for each name; write [{subnets!r}]")
-    if isinstance(subnets, Mapping):
-        for name, depth in subnets.items():
-            if not isinstance(depth, Sequence) or isinstance(depth, str) or any(type(b) is not int for b in depth):
-                raise DDNNError(
-                    f"the depth of {name} must be whole numbers, one a stage, such as (2, 2), not {depth!r}"
-                )
-        return {name: tuple(depth) for name, depth in subnets.items()}
-    names = list(subnets)
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise DDNNError(f"{', '.join(twice)} is named twice among the sub-nets")
-    return dict.fromkeys(names)
-
-
-def _check_distinct(full: str, depths: Mapping[str, Depth]) -> None:
-    if full in depths:
-        raise DDNNError(f"{full} is the full net; a sub-net needs another name")
-    for name, depth in depths.items():
-        same = [other for other in depths if depths[other] == depth and other != name]
-        if same:
-            raise DDNNError(f"{name} and {same[0]} have the same depth {depth}; keep one of them")
-
-
-def with_private_norms(wanted: bool | Iterable[str], subnets: Collection[str]) -> Collection[str]:
-    """The names of the sub-nets that get private norms."""
-    if isinstance(wanted, bool):
-        return subnets if wanted else ()
-    if isinstance(wanted, str) or not isinstance(wanted, Iterable):
-        example = [wanted] if isinstance(wanted, str) else [*subnets][:1]
-        raise DDNNError(f"private_norms must be True, False or a list of sub-nets such as {example}, not {wanted!r}")
-    names = list(wanted)
-    for name in names:
-        if name not in subnets:
-            known = near(str(name), subnets) if subnets else "there are none"
-            raise DDNNError(f"private norms are wanted for {name!r}, which is no sub-net here; {known}")
-    return names
-
-
 def tie_subnets(
     network: DepthDynamicNetwork, subnets: Mapping[str, Depth], private_norms: Collection[str] = ()
 ) -> DepthDynamicNetwork:
@@ -217,9 +179,9 @@ def tie_subnets(
 
     Args:
         network: to which they are added.
-        subnets: the depth of each.
+        subnets: the depth of each, as `resolve_subnets` gives them.
         private_norms: those that get normalisation weights of their own.
     """
     for name in sorted(subnets, key=lambda name: sum(subnets[name]), reverse=True):
-        network.add_subnet(name, subnets[name], private_norms=name in private_norms)
+        network.tie_subnet(name, subnets[name], private_norms=name in private_norms)
     return network

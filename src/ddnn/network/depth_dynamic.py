@@ -1,34 +1,22 @@
-"""The depth-level dynamic neural network: a full net and its sub-nets, as stock models with tied weights.
+"""The depth-level dynamic neural network: how a full net and its sub-nets are called, alone and together.
 
-`DepthDynamicNetwork` holds them, calls them, and knows what they have in common. There is no state to switch: the
-active depth is the module that is called.
+There is no state to switch: the active depth is the module that is called.
 """
 
-import re
-from collections.abc import Iterable, Iterator, Mapping
-from copy import deepcopy
-from dataclasses import asdict
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
 
-from ddnn.errors import DDNNError, near
-from ddnn.families import Depth, Family, Step, resolve_depths
-from ddnn.network import storage
+from ddnn.errors import DDNNError
 from ddnn.network.cascade import CascadeOutput, run_cascade
 from ddnn.network.lanes import ForkGradients, Output, run, run_separately
-from ddnn.network.norm_statistics import calibrate
-from ddnn.network.private_norms import make_norms_private
-from ddnn.network.routes import Routes
+from ddnn.network.nested_nets import NestedNets
 from ddnn.network.segments import Segment, whole_nets
-from ddnn.network.sharing import corresponding_paths, detach_parts, share_modules, tie
 from ddnn_runtime.cascade_spec import check_boost, participants
-from ddnn_runtime.data_spec import DataSpec
 
 
-class DepthDynamicNetwork(nn.Module):
+class DepthDynamicNetwork(NestedNets):
     """One network, several depths.
 
     Make one with `ddnn.build` or `ddnn.from_model`, read one with `ddnn.load`.
@@ -50,64 +38,6 @@ class DepthDynamicNetwork(nn.Module):
         >>> net(torch.zeros(2, 3, 32, 32), "resnet8").shape
         torch.Size([2, 10])
     """
-
-    def __init__(
-        self,
-        family: Family,
-        full: tuple[str, Depth],
-        model: nn.Module,
-        *,
-        num_classes: int,
-        in_channels: int = 3,
-        options: Any = None,
-        data_spec: DataSpec | None = None,
-    ) -> None:
-        super().__init__()
-        self.family = family
-        self.full, depth = full
-        self.num_classes = num_classes
-        self.in_channels = in_channels
-        self.options = family.options() if options is None else options
-        self.data_spec = data_spec
-        self.depths: dict[str, Depth] = {}
-        self.names: tuple[str, ...] = ()
-        """All nets, shallow to deep; the full net is the last."""
-        self._routes = Routes(self.full, family.images_are_independent)
-        self.nets = nn.ModuleDict()
-        self.training = self.nets.training = model.training
-        self._hold(self.full, depth, model, family.steps(depth), private_norms=False)
-
-    @property
-    def subnet_names(self) -> tuple[str, ...]:
-        """All nets but the full net, shallow to deep."""
-        return self.names[:-1]
-
-    @property
-    def private_norms(self) -> tuple[str, ...]:
-        """The sub-nets with normalisation weights of their own, shallow to deep."""
-        return tuple(name for name in self.names if name in self._routes.private)
-
-    @property
-    def shares_prefix(self) -> bool:
-        """Whether `forward_all` computes what the nets have in common once; False where they cannot be told apart
-        into steps (see `ddnn.from_model`)."""
-        return len(self._routes) == len(self.depths)
-
-    def __getitem__(self, name: str) -> nn.Module:
-        """The stock module of a net, its parameters tied to the full net's.
-
-        Raises:
-            DDNNError: if there is no net of that name.
-        """
-        if name not in self.depths:
-            raise DDNNError(f"this network has no sub-net {name!r}; {near(str(name), self.names)}")
-        return self.nets[_key(name)]
-
-    def __contains__(self, name: object) -> bool:
-        return name in self.depths
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.names)
 
     def forward(self, x: Tensor, name: str | None = None) -> Tensor:
         """Logits (batch, classes) of one net, by default the full net, for images (batch, channels, height, width)."""
@@ -218,110 +148,12 @@ class DepthDynamicNetwork(nn.Module):
                 "blocks, so its nets run one by one; leave it out"
             )
 
-    def add_subnet(
-        self,
-        name: str,
-        depth: Depth | None = None,
-        *,
-        calibrate_with: Iterable[Any] | None = None,
-        private_norms: bool = False,
-    ) -> None:
-        """Add a sub-net that stands on the weights that are there.
-
-        Args:
-            name: the name of a member of the family, or a new name for `depth`.
-            depth: blocks per stage; needed unless `name` is a member's.
-            calibrate_with: image batches (or (images, labels) batches) for the running statistics that the sub-net
-                does not share; without them it starts with the full net's, which suit a net that will be trained.
-            private_norms: whether its normalisation layers past what it has in common with the full net get weights
-                and biases of their own, which start as copies. It then shares modules with the full net alone.
-
-        Raises:
-            DDNNError: if the name is taken or no name, or the depth does not nest.
-        """
-        self._check_name(name)
-        depth = resolve_depths(self.family, self.depths[self.full], {name: depth})[name]
-        same = [other for other, size in self.depths.items() if size == depth]
-        if same:
-            raise DDNNError(f"{name} has the depth {depth} of {same[0]}, which is in the network already")
-        steps = self.family.steps(depth)
-        subnet = self._tied(depth, steps, private_norms)
-        if calibrate_with is not None:
-            calibrate(subnet, set(self.modules()), calibrate_with)
-        self._hold(name, depth, subnet, steps, private_norms)
-
-    def extract(self, name: str) -> nn.Module:
-        """An independent stock model of one net: its `state_dict` loads into the stock class with `strict=True`."""
-        return detach_parts(deepcopy(self[name]))
-
-    def tensors(self) -> dict[str, Tensor]:
-        """Each tensor once: the full net's under their stock names, what is a sub-net's own under `NAME/…`."""
-        stored: dict[int, tuple[str, Tensor]] = {}
-        for name in (self.full, *self.subnet_names):
-            prefix = "" if name == self.full else f"{name}/"
-            for key, tensor in self[name].state_dict(keep_vars=True).items():
-                stored.setdefault(id(tensor), (prefix + key, tensor))
-        return dict(stored.values())
-
-    def save(self, path: str | Path) -> None:
-        """Write `model.safetensors` (each weight once) and `config.json` into the directory `path`."""
-        storage.write_network(Path(path), self.tensors(), self.config())
-
-    def config(self) -> dict[str, Any]:
-        """What `ddnn.load` needs to build this network again, ready for JSON."""
-        return {
-            "family": self.family.name,
-            "full": self.full,
-            "depths": {name: list(self.depths[name]) for name in self.names},
-            "private_norms": list(self.private_norms),
-            "num_classes": self.num_classes,
-            "in_channels": self.in_channels,
-            "options": asdict(self.options),
-            "data": None if self.data_spec is None else self.data_spec.to_json(),
-        }
-
-    def _tied(self, depth: Depth, steps: list[Step] | None, private_norms: bool) -> nn.Module:
-        """A stock model of `depth` on this network's weights; its modules are another net's as far as both agree."""
-        with torch.device("meta"):
-            subnet = self.family.build(depth, self.num_classes, self.in_channels, self.options)
-        if steps is None or not self.shares_prefix:
-            tie(subnet, self[self.full], {"": ""}, {})
-        else:
-            slices = self.family.slices(depth, self.depths[self.full], self.options)
-            tie(subnet, self[self.full], corresponding_paths(steps, self._routes[self.full]), slices)
-            nearest, common = self._routes.nearest(steps, private_norms)
-            share_modules(subnet, self[nearest], corresponding_paths(steps[:common], self._routes[nearest]))
-        if private_norms:
-            make_norms_private(subnet, self[self.full])
-        return subnet
-
     def _run_separately(self, name: str, x: Tensor, learns: bool) -> Output:
         ends = self.family.stage_ends(self.depths[name])
         with torch.set_grad_enabled(learns and torch.is_grad_enabled()):
             return run_separately(self[name], ends, x, self.family.feature)
 
-    def _hold(self, name: str, depth: Depth, model: nn.Module, steps: list[Step] | None, private_norms: bool) -> None:
-        self._check_name(name)
-        self.nets[_key(name)] = model
-        self.depths[name] = depth
-        self.names = tuple(sorted(self.depths, key=lambda other: (other == self.full, *self._size(other))))
-        self._routes.add(name, steps, private_norms)
-
     def _chosen(self, names: Iterable[str] | None) -> dict[str, nn.Module]:
         """These nets, or all, shallow to deep."""
         chosen = {name: self[name] for name in (self.names if names is None else names)}
         return {name: chosen[name] for name in self.names if name in chosen}
-
-    def _size(self, name: str) -> tuple[int, Depth]:
-        return sum(self.depths[name]), self.depths[name]
-
-    def _check_name(self, name: str) -> None:
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
-            raise DDNNError(f"{name!r} cannot name a sub-net: use letters, digits, - and _, such as 'tiny'")
-        if name in self.depths:
-            raise DDNNError(f"this network has a net named {name} already; names in use: {', '.join(self.names)}")
-
-
-def _key(name: str) -> str:
-    """`ModuleDict` refuses names that `Module` has, such as half."""
-    return f"net_{name}"

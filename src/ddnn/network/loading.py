@@ -9,13 +9,15 @@ from torch import Tensor, nn
 
 from ddnn.errors import DDNNError, ModelFileError, near
 from ddnn.families import REGISTRY, Depth, Family
-from ddnn.families.own_model import OwnModel
-from ddnn.families.timm_models import TimmModel
+from ddnn.families.own_model import OwnModel, OwnModelOptions
+from ddnn.families.timm_models import TimmModel, TimmOptions
 from ddnn.network import storage
-from ddnn.network.building import tie_subnets, with_private_norms
+from ddnn.network.building import tie_subnets
 from ddnn.network.depth_dynamic import DepthDynamicNetwork
 from ddnn.network.stored_config import StoredConfig, check_shapes
-from ddnn_runtime.untrusted import UnfitValueError, listed, mapping, shown, text
+from ddnn.network.subnets import resolve_subnets, with_private_norms
+from ddnn_runtime.schema import typed
+from ddnn_runtime.untrusted import UnfitValueError, shown
 
 _FLOATS = {torch.float16, torch.bfloat16, torch.float32, torch.float64}  # may be stored for each other
 
@@ -78,22 +80,23 @@ def network_directory(path: Path) -> Path:
 def _rebuild(
     stored: StoredConfig, model: nn.Module | None, tensors: Mapping[str, Tensor], weights: Path
 ) -> DepthDynamicNetwork:
-    depths, full = dict(stored.depths), stored.full
-    private = with_private_norms(stored.private_norms, [name for name in depths if name != full])
+    wanted: dict[str, Depth | None] = dict(stored.depths)
+    full, depth = stored.full, stored.depths[stored.full]
+    del wanted[full]
     family = _stored_family(stored, model)
-    if isinstance(family, OwnModel) and family.members != {full: depths[full]}:
-        raise ModelFileError(
-            f"{full} has {depths[full]} blocks where it was saved, and the model here {family.members}"
-        )
+    if isinstance(family, OwnModel) and family.members != {full: depth}:
+        raise ModelFileError(f"{full} has {depth} blocks where it was saved, and the model here {family.members}")
     options = family.parse_options(stored.options)
-    family.check(depths[full])
+    family.check(depth)
+    depths = resolve_subnets(family, full, {full: depth}, wanted)
+    private = with_private_norms(stored.private_norms, depths)
     if model is None:
-        _check_sketch(family, depths[full], stored, tensors, weights)
+        _check_sketch(family, depth, stored, tensors, weights)
     with torch.random.fork_rng(devices=[]):  # the weights are about to be replaced: leave the caller's seed alone
-        built = model or family.build(depths[full], stored.num_classes, stored.in_channels, options)
+        built = model or family.build(depth, stored.num_classes, stored.in_channels, options)
     network = DepthDynamicNetwork(
         family,
-        (full, depths.pop(full)),
+        (full, depth),
         built,
         num_classes=stored.num_classes,
         in_channels=stored.in_channels,
@@ -123,12 +126,13 @@ def _stored_family(stored: StoredConfig, model: nn.Module | None) -> Family:
                 "this network was made by ddnn.from_model; give a model of the same class: "
                 "ddnn.load(path, model=MyModel())"
             )
-        family = OwnModel(model, listed(stored.options["stages"], "stages", text), stored.full)
-        family.leave_inputs_alone(listed(stored.options["out_of_place"], "out_of_place", text))
+        own = typed(stored.options, OwnModelOptions, "options")
+        family = OwnModel(model, own.stages, stored.full)
+        family.leave_inputs_alone(own.out_of_place)
         return family
     if stored.family == TimmModel.name:
-        arguments = mapping(stored.options["arguments"], "arguments")
-        return TimmModel(text(stored.options["model"], "model"), stored.num_classes, stored.in_channels, arguments)
+        timm = typed(stored.options, TimmOptions, "options")
+        return TimmModel(timm.model, stored.num_classes, stored.in_channels, timm.arguments)
     if stored.family in REGISTRY:
         return REGISTRY[stored.family]
     raise ModelFileError(f"unknown family {shown(stored.family)}; {near(stored.family, REGISTRY)}")

@@ -17,7 +17,7 @@ from ddnn.families.modes import in_mode
 
 
 @torch.no_grad()
-def calibrate(model: nn.Module, keep: set[nn.Module], batches: Iterable[Any]) -> None:
+def set_statistics(model: nn.Module, keep: set[nn.Module], batches: Iterable[Any]) -> None:
     """Set the running statistics of `model` to the mean over `batches`, but for the modules in `keep`.
 
     Args:

@@ -7,10 +7,9 @@ found there; a write that is interrupted therefore leaves the old network. Nothi
 
 import hashlib
 import os
-import re
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from io import BufferedRandom
 from pathlib import Path
 from typing import Any
@@ -22,8 +21,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ddnn.errors import ModelFileError
-from ddnn_runtime.sealed_json import sealed, unsealed
-from ddnn_runtime.untrusted import shown
+from ddnn.formats.staging import disk_errors, replacing, write_text
+from ddnn_runtime.documents import read_document, refusing_damage
+from ddnn_runtime.schema import typed
+from ddnn_runtime.sealed_json import sealed
 
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
@@ -33,6 +34,20 @@ FORMAT = 1
 MOST_CHECKPOINTS = 100
 _SEAL = b"sha256:"
 _SEAL_BYTES = len(_SEAL) + 64
+
+
+@dataclass(frozen=True)
+class _Weights:
+    """Which weights a configuration is of."""
+
+    sha256: str
+
+
+@dataclass(frozen=True)
+class _Described:
+    """What a configuration says of its weights; the rest is looked at together with them."""
+
+    weights: _Weights
 
 
 def write_network(directory: Path, tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> None:
@@ -84,31 +99,23 @@ def read_config(directory: Path) -> dict[str, Any]:
         raise ModelFileError(
             f"{directory} holds no network: {path} is missing; give a directory that net.save or ddnn train wrote"
         )
-    try:
-        config = unsealed(path.read_text())
-        assert isinstance(config["weights"]["sha256"], str)
-    except (ValueError, KeyError, TypeError, AssertionError, RecursionError) as error:
-        raise ModelFileError(f"{path} is damaged: {error!r}; write the network again with net.save") from None
-    if config.get("format") != FORMAT:
-        raise ModelFileError(f"{path} has format {shown(config.get('format'))}; this version of ddnn reads {FORMAT}")
+    fix = "write the network again with net.save"
+    config = read_document(path, dict[str, Any], sealed=True, header={"format": FORMAT}, fix=fix)
+    with refusing_damage(str(path), fix):
+        typed(config, _Described, closed=False)
     return config
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> str:
     """Write a safetensors file by way of a temporary one; gives its checksum."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    with replacing(path) as partial:
         partial.touch()
         mode = partial.stat().st_mode
         with disk_errors(path):
             save_file(whole, partial, metadata={"format": "pt", **(metadata or {})})
         partial.chmod(mode)  # that of any new file; safetensors keeps it to its owner
-        digest = checksum(partial)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
-    return digest
+        return checksum(partial)
 
 
 def write_checkpoint(path: Path, state: Mapping[str, Any], keep: int = 1) -> None:
@@ -122,17 +129,14 @@ def write_checkpoint(path: Path, state: Mapping[str, Any], keep: int = 1) -> Non
         keep: how many to have; the ones before become NAME-1.ckpt, NAME-2.ckpt and so on.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.partial")
-    try:
+    aside = path.with_name(f"{path.name}.partial")  # always the same: processes that are killed leave one, not many
+    with replacing(path, aside) as partial:
         with disk_errors(path), partial.open("w+b") as file:
             torch.save(state, file)
             _seal(file)
             file.flush()
             os.fsync(file.fileno())
         _shift(checkpoint_files(path), keep)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def checkpoint_files(path: Path) -> list[Path]:
@@ -200,49 +204,6 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         return load_file(path)
     except (SafetensorError, OSError) as error:
         raise ModelFileError(f"{path} cannot be read as safetensors: {error}") from None
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file by way of a temporary one."""
-    write_bytes(path, text.encode())
-
-
-def write_bytes(path: Path, content: bytes | memoryview) -> None:
-    """Write a file by way of a temporary one."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with disk_errors(path):
-            partial.write_bytes(content)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-@contextmanager
-def disk_errors(path: Path) -> Iterator[None]:
-    """What goes wrong with the disk is an OSError that names the file, whatever torch, safetensors or onnx raise.
-
-    Raises:
-        OSError: for an error of the operating system; other errors are let through.
-    """
-    try:
-        yield
-    except Exception as error:
-        code = _system_error(error)
-        if code is None:
-            raise
-        raise OSError(code, os.strerror(code), str(path)) from None
-
-
-def _system_error(error: BaseException | None) -> int | None:
-    """The number of the operating system's error that is behind this one, as a cause or in the words of Rust."""
-    while error is not None:
-        if isinstance(error, OSError) and error.errno is not None:
-            return error.errno
-        if told := re.search(r"\(os error (\d+)\)", str(error)):
-            return int(told[1])
-        error = error.__cause__ or error.__context__
-    return None
 
 
 def _described_weights(directory: Path, config: Mapping[str, Any]) -> Path | None:

@@ -6,16 +6,20 @@ many blocks as there are tensors, and, before numbers are allocated, the shapes 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
+from msgspec import Meta
 from torch import Tensor
 
 from ddnn.errors import ModelFileError
-from ddnn.families import Depth
-from ddnn_runtime.data_spec import DataSpec
-from ddnn_runtime.untrusted import UnfitValueError, count, known, listed, mapping, name, text
+from ddnn_runtime.data_spec import DataSpec, of_any_version
+from ddnn_runtime.documents import Count, Name, Natural, Text
+from ddnn_runtime.schema import typed
+from ddnn_runtime.untrusted import UnfitValueError
 
 MOST_NETS = 1000
+_NETS = f"the depths of 1 to {MOST_NETS} nets"
+_Depth = Annotated[tuple[Natural, ...], Meta(min_length=1, max_length=100)]
 
 
 @dataclass(frozen=True)
@@ -26,21 +30,21 @@ class StoredConfig:
         family: its name.
         full: name of the full net.
         depths: of all nets, by name.
-        private_norms: sub-nets with norm weights of their own.
         num_classes: outputs.
         in_channels: of the images.
         options: of the family.
         data: what it was trained on; None if that is not known.
+        private_norms: sub-nets with norm weights of their own.
     """
 
-    family: str
-    full: str
-    depths: dict[str, Depth]
-    private_norms: tuple[str, ...]
-    num_classes: int
-    in_channels: int
+    family: Text
+    full: Name
+    depths: Annotated[dict[Name, _Depth], Meta(min_length=1, max_length=MOST_NETS, description=_NETS)]
+    num_classes: Count
+    in_channels: Count
     options: dict[str, Any]
     data: DataSpec | None
+    private_norms: tuple[Name, ...] = ()  # which older versions did not write
 
     @classmethod
     def of(cls, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> "StoredConfig":
@@ -49,25 +53,23 @@ class StoredConfig:
         Raises:
             UnfitValueError: a value is missing, unknown, or makes no sense.
         """
-        keys = ("format", "family", "full", "depths", "num_classes", "in_channels", "options", "data", "weights")
-        known(config, "it", keys, optional=("private_norms",))  # which older versions did not write
-        numbers = sum(tensor.numel() for tensor in tensors.values())
-        depths = _depths(config["depths"], len(tensors))
-        full = name(config["full"], "full")
-        if full not in depths:
-            raise UnfitValueError(f"its full net {full} is not among its depths")
-        found = cls(
-            family=text(config["family"], "family"),
-            full=full,
-            depths=depths,
-            private_norms=listed(config.get("private_norms", ()), "private_norms", name),
-            num_classes=count(config["num_classes"], "num_classes", 1, max(1, numbers)),
-            in_channels=count(config["in_channels"], "in_channels", 1, max(1, numbers)),
-            options=mapping(config["options"], "options"),
-            data=None if config["data"] is None else DataSpec.from_json(mapping(config["data"], "data")),
-        )
+        found: StoredConfig = typed(of_any_version({key: config[key] for key in config if key != "weights"}), cls)
+        found._check_blocks(len(tensors))
+        found._check_numbers(sum(tensor.numel() for tensor in tensors.values()))
         found._check_data()
         return found
+
+    def _check_blocks(self, tensors: int) -> None:
+        if self.full not in self.depths:
+            raise UnfitValueError(f"its full net {self.full} is not among its depths")
+        for key, depth in self.depths.items():
+            if sum(depth) > tensors:
+                raise UnfitValueError(f"{key} has {sum(depth)} blocks, and the weights are {tensors} tensors")
+
+    def _check_numbers(self, numbers: int) -> None:
+        for key, value in {"num_classes": self.num_classes, "in_channels": self.in_channels}.items():
+            if value > max(1, numbers):
+                raise UnfitValueError(f"{key} is {value}, and the weights are {numbers} numbers")
 
     def _check_data(self) -> None:
         data = self.data
@@ -96,19 +98,3 @@ def check_shapes(expected: Mapping[str, Tensor], tensors: Mapping[str, Tensor], 
         raise ModelFileError(
             f"{weights} does not fit config.json: {len(wrong)} tensors differ, such as {sorted(wrong)[0]}"
         )
-
-
-def _depths(value: Any, blocks: int) -> dict[str, Depth]:
-    depths = mapping(value, "depths")
-    if not 1 <= len(depths) <= MOST_NETS:
-        raise UnfitValueError(f"depths must be those of 1 to {MOST_NETS} nets, not of {len(depths)}")
-    found = {
-        name(key, "the name of a net"): listed(
-            depth, f"the depth of {key}", lambda item, what: count(item, what, 0, blocks), least=1, most=100
-        )
-        for key, depth in depths.items()
-    }
-    for key, depth in found.items():
-        if sum(depth) > blocks:
-            raise UnfitValueError(f"{key} has {sum(depth)} blocks, and the weights are {blocks} tensors")
-    return found

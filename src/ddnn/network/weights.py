@@ -14,7 +14,7 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
-from ddnn.errors import DDNNError, ModelFileError
+from ddnn.errors import DDNNError, ModelFileError, first_line
 from ddnn.network.checkpoint_files import SUFFIXES, fitted, read_checkpoint
 
 State = Mapping[str, Tensor]
@@ -135,7 +135,6 @@ def _download(source: str, fetch: Callable[[], Mapping[str, Tensor]]) -> dict[st
     except DDNNError:
         raise
     except Exception as error:  # each hub client raises errors of its own
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise DDNNError(
-            f"weights {source!r} could not be fetched: {reason}; download them elsewhere, and give the file"
+            f"weights {source!r} could not be fetched: {first_line(error)}; download them elsewhere, and give the file"
         ) from None

@@ -1,8 +1,9 @@
 """What the nets of a network cost on a device: time, memory, size, and what accuracy that buys.
 
 A profile is made where the nets will run, and can be read elsewhere. `profile` says what a net costs under which
-condition: `subject` is what is measured, `conditions` how it is run, `measure` puts them together, `memory` and `probe`
-look at one net in a process of its own, `reading` takes a profile from another machine, and `report` writes one down.
+condition: `subject` is what is measured, and `opening` finds it at a path; `conditions` are how it is run, by an engine
+(`ddnn.engines`); `measure` puts them together, `memory` and `probe` look at one net in a process of its own, `reading`
+takes a profile from another machine, and `report` writes one down.
 
 Nothing that an export needs imports torch.
 """

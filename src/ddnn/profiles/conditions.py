@@ -4,9 +4,10 @@ import warnings
 from collections.abc import Sequence
 
 from ddnn.config import ProfileConfig
+from ddnn.config.cores import check_threads, cores
 from ddnn.errors import DDNNError
 from ddnn.profiles.profile import Condition
-from ddnn.profiles.subject import Subject, check_threads, cores
+from ddnn.profiles.subject import Subject
 
 
 def plan(config: ProfileConfig, subject: Subject) -> list[Condition]:

@@ -2,14 +2,13 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ddnn.engines.onnx_engine import OnnxEngine
 from ddnn.errors import DDNNError
 from ddnn.profiles.profile import Condition, NetFacts
 from ddnn.profiles.subject import Accuracies, Subject
-from ddnn_runtime import Runtime
 from ddnn_runtime.latency import Work
 
 
@@ -33,7 +32,7 @@ class ExportSubject(Subject):
         if device not in ("auto", "cpu"):
             raise DDNNError(f"an export runs on the CPU here, not on {device}; leave out --device")
         self._directory = directory
-        self._manifest = Runtime(directory).manifest
+        self._manifest = OnnxEngine(directory).manifest
         assert self._manifest.weights is not None
         self.names = self._manifest.names
         self.channels, *size = self._manifest.input_shape
@@ -66,20 +65,20 @@ class ExportSubject(Subject):
 
     @contextmanager
     def works(self, condition: Condition, names: Sequence[str]) -> Iterator[Mapping[str, Work]]:
-        """Calls of the runtime."""
-        yield runtime_works(self._directory, condition, names)
+        """Calls of the graphs."""
+        yield graph_works(self._directory, condition, names)
 
     def probe(self, name: str, condition: Condition) -> dict[str, Any]:
         """The export itself."""
         return {"export": str(self._directory)}
 
 
-def runtime_works(directory: Path, condition: Condition, names: Sequence[str]) -> dict[str, Work]:
+def graph_works(directory: Path, condition: Condition, names: Sequence[str]) -> dict[str, Work]:
     """Calls of the nets of an export on noise, under a condition."""
     import numpy as np
 
-    runtime = Runtime(directory, threads=condition.threads)
-    runtime.load(*names)
-    shape = (condition.batch_size, runtime.manifest.input_shape[0], *condition.image_size)
+    engine = OnnxEngine(directory, condition.threads)
+    engine.load(*names)
+    shape = (condition.batch_size, engine.input_shape[0], *condition.image_size)
     images = np.random.default_rng(0).standard_normal(shape, dtype=np.float32)
-    return {name: partial(runtime, images, name) for name in names}
+    return {name: engine.work(images, name) for name in names}

@@ -8,15 +8,18 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from ddnn.config import ProfileConfig
+from ddnn.config.cores import cores
 from ddnn.errors import DDNNError
+from ddnn.formats.staging import reserved
 from ddnn.measuring.devices import processor
 from ddnn.profiles import memory
 from ddnn.profiles.conditions import optional, plan
 from ddnn.profiles.memory import Group, Memory
+from ddnn.profiles.opening import open_subject
 from ddnn.profiles.profile import Condition, Figures, Measured, Profile
-from ddnn.profiles.report import folder_for, reserved, write_profile
-from ddnn.profiles.steps import Step, steps
-from ddnn.profiles.subject import Accuracies, Subject, cores, open_subject
+from ddnn.profiles.report import folder_for, write_profile
+from ddnn.profiles.subject import Accuracies, Subject
+from ddnn.reporting.progress import Progress, steps
 from ddnn_runtime.latency import Latency, interleaved_for, latencies
 
 
@@ -128,7 +131,7 @@ def _measured(
     ]
 
 
-def _peaks(subject: Subject, groups: Sequence[Group], step: Step) -> dict[tuple[Condition, str], Memory]:
+def _peaks(subject: Subject, groups: Sequence[Group], step: Progress) -> dict[tuple[Condition, str], Memory]:
     peaks = {}
     for group in groups:
         step(str(group))
@@ -168,7 +171,7 @@ def software(subject: Subject) -> dict[str, str]:
 
 
 def _times(
-    subject: Subject, conditions: Sequence[Condition], seconds: float, optional_runtimes: Sequence[str], step: Step
+    subject: Subject, conditions: Sequence[Condition], seconds: float, optional_runtimes: Sequence[str], step: Progress
 ) -> dict[Condition, Mapping[str, Latency]]:
     times: dict[Condition, Mapping[str, Latency]] = {}
     for condition in conditions:

@@ -7,26 +7,24 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
 
 from ddnn.deployment.extraction import extract_to_file
-from ddnn.errors import DDNNError
+from ddnn.engines.torch_engine import TYPES, TorchEngine, torch_threads
+from ddnn.errors import DDNNError, first_line
 from ddnn.measuring.devices import pick_device
 from ddnn.measuring.macs import cost
 from ddnn.network import DepthDynamicNetwork, storage
 from ddnn.network.loading import load, network_directory
-from ddnn.profiles.export_subject import runtime_works
+from ddnn.profiles.export_subject import graph_works
 from ddnn.profiles.profile import Condition, NetFacts
 from ddnn.profiles.subject import Accuracies, Subject
 from ddnn.runs.run_directory import RunDirectory
 from ddnn_runtime.latency import Work
 
-_TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 _PROGRAMS = 1000  # torch compiles eight of one class at most, and runs the rest uncompiled, unless it is told
 
 
@@ -44,14 +42,12 @@ class NetworkSubject(Subject):
     def __init__(self, network: DepthDynamicNetwork, workspace: Path, run: Path | None = None) -> None:
         self.network = network
         self._workspace, self._run = Path(tempfile.mkdtemp(dir=workspace)), run
-        self._device = next(network.parameters()).device
         self._models = {name: network.extract(name).eval() for name in network.names}
+        self._engine = TorchEngine(network, models=self._models)
         self._exports: dict[tuple[int, int], Path] = {}
-        self.device = self._device.type
-        self.names = network.names
-        self.channels = network.in_channels
-        spec = network.data_spec
-        self.image_size = spec.size if spec else network.family.default_input[1:]
+        self.device, self.names = self._engine.device, self._engine.names
+        self.channels, *size = self._engine.input_shape
+        self.image_size = (size[0], size[1])
         self.usual_runtimes = ("eager", "onnx") if self.device == "cpu" else ("eager",)
         directory = None if run is None else network_directory(run)
         self.weights = "" if directory is None else storage.read_config(directory)["weights"]["sha256"]
@@ -80,7 +76,7 @@ class NetworkSubject(Subject):
             return cost(self._models[name], (self.channels, *image_size)).macs
         except (RuntimeError, ValueError, AssertionError) as error:
             side = "x".join(map(str, image_size))
-            raise DDNNError(f"{name} cannot take images of {side} pixels: {_first_line(error)}") from None
+            raise DDNNError(f"{name} cannot take images of {side} pixels: {first_line(error)}") from None
 
     def precisions(self, runtime: str) -> tuple[str, ...]:
         """PyTorch converts to what the device has; graphs are exported as the weights are."""
@@ -95,16 +91,12 @@ class NetworkSubject(Subject):
     @contextmanager
     def works(self, condition: Condition, names: Sequence[str]) -> Iterator[Mapping[str, Work]]:
         """Calls of the stock models, or of their graphs."""
-        before = torch.get_num_threads()
-        torch.set_num_threads(condition.threads)
-        try:
-            with torch._dynamo.config.patch(recompile_limit=_PROGRAMS, accumulated_recompile_limit=_PROGRAMS):
-                if condition.runtime == "onnx":
-                    yield runtime_works(self._exported(condition.image_size), condition, names)
-                else:
-                    yield self._torch_works(condition, names)
-        finally:
-            torch.set_num_threads(before)
+        limits = torch._dynamo.config.patch(recompile_limit=_PROGRAMS, accumulated_recompile_limit=_PROGRAMS)
+        with torch_threads(condition.threads), limits:
+            if condition.runtime == "onnx":
+                yield graph_works(self._exported(condition.image_size), condition, names)
+            else:
+                yield self._torch_works(condition, names)
 
     def probe(self, name: str, condition: Condition) -> dict[str, Any]:
         """An export, or a file with the stock model."""
@@ -112,28 +104,28 @@ class NetworkSubject(Subject):
             return {"export": str(self._exported(condition.image_size))}
         file = self._workspace / f"{name}-{condition.precision}.pt"
         if not file.exists():
-            torch.save(deepcopy(self._models[name]).to("cpu", _TYPES[condition.precision]), file)
+            torch.save(deepcopy(self._models[name]).to("cpu", TYPES[condition.precision]), file)
         return {"model": str(file), "module": type(self._models[name]).__module__}
 
     def wait(self) -> None:
         """Return when the GPU, if there is one, is done."""
-        if self.device == "cuda":
-            torch.cuda.synchronize(self._device)
-        elif self.device == "mps":
-            torch.mps.synchronize()
+        self._engine.wait()
 
     def _torch_works(self, condition: Condition, names: Sequence[str]) -> dict[str, Work]:
-        kind, shape = _TYPES[condition.precision], (condition.batch_size, self.channels, *condition.image_size)
-        images = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(self._device, kind)
-        works: dict[str, Work] = {}
-        for name in names:
-            model: Any = self._models[name]
-            model = model if kind == torch.float32 else deepcopy(model).to(kind)
-            if condition.runtime == "compiled":
-                model = torch.compile(model, dynamic=False)
-            works[name] = partial(_call, model, images)
-            _try(works[name], f"{name} cannot be run ({condition})")
+        kind, shape = TYPES[condition.precision], (condition.batch_size, self.channels, *condition.image_size)
+        images = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+        images = images.to(next(self.network.parameters()).device, kind)
+        engine = TorchEngine(self.network, models={name: self._model(name, condition) for name in names})
+        works = {name: engine.work(images, name) for name in names}
+        for name, work in works.items():
+            _try(work, f"{name} cannot be run ({condition})")
         return works
+
+    def _model(self, name: str, condition: Condition) -> Any:
+        """The stock model as a condition wants it."""
+        model, kind = self._models[name], TYPES[condition.precision]
+        model = model if kind == torch.float32 else deepcopy(model).to(kind)
+        return torch.compile(model, dynamic=False) if condition.runtime == "compiled" else model
 
     def _exported(self, image_size: tuple[int, int]) -> Path:
         if image_size not in self._exports:
@@ -150,18 +142,9 @@ def open_network(run: Path, device: str, workspace: Path) -> NetworkSubject:
     return NetworkSubject(load(run).to(pick_device(device)), workspace, run)
 
 
-def _call(model: nn.Module, images: Tensor) -> None:
-    with torch.inference_mode():
-        model(images)
-
-
 def _try(work: Work, failure: str) -> None:
     """The first call, in which whatever cannot be done shows: compilers, number formats, too little memory."""
     try:
         work()
     except Exception as error:
-        raise DDNNError(f"{failure}: {_first_line(error)}") from None
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise DDNNError(f"{failure}: {first_line(error)}") from None

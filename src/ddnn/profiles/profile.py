@@ -8,6 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from ddnn.errors import DDNNError
+from ddnn_runtime.documents import Fraction, Natural, Positive
+
 KIND, FORMAT = "ddnn profile", 1
 PROFILE = "profile.json"
 
@@ -26,9 +29,9 @@ class Condition:
 
     runtime: str
     precision: str
-    batch_size: int
-    image_size: tuple[int, int]
-    threads: int
+    batch_size: Natural
+    image_size: tuple[Natural, Natural]
+    threads: Natural
 
     def __str__(self) -> str:
         side = "x".join(map(str, self.image_size))
@@ -54,14 +57,14 @@ class Figures:
         library_memory_mb: what of it the interpreter and the libraries held before the net was loaded.
     """
 
-    macs: int
-    median_ms: float
-    p95_ms: float
-    ratio: float
-    turns: int
-    images_per_second: float
-    peak_memory_mb: float | None = None
-    library_memory_mb: float | None = None
+    macs: Natural
+    median_ms: Positive
+    p95_ms: Positive
+    ratio: Positive
+    turns: Natural
+    images_per_second: Positive
+    peak_memory_mb: Positive | None = None
+    library_memory_mb: Positive | None = None
 
     @property
     def net_memory_mb(self) -> float | None:
@@ -82,10 +85,10 @@ class NetFacts:
         accuracy: in [0, 1]; None where it is not known.
     """
 
-    depth: tuple[int, ...]
-    parameters: int
-    file_bytes: int
-    accuracy: float | None = None
+    depth: tuple[Natural, ...]
+    parameters: Natural
+    file_bytes: Natural
+    accuracy: Fraction | None = None
 
 
 @dataclass(frozen=True)
@@ -119,14 +122,23 @@ class Profile:
     weights: str
     full: str
     nets: Mapping[str, NetFacts]
-    image_size: tuple[int, int]
-    shared_file_bytes: int
+    image_size: tuple[Natural, Natural]
+    shared_file_bytes: Natural
     accuracy_of: str | None
     device_name: str
     device: str
     software: Mapping[str, str]
     date: str
     measured: Sequence[Measured]
+
+    def __post_init__(self) -> None:
+        if self.full not in self.nets:
+            raise DDNNError(f"its full net {self.full!r} is not among its nets")
+        if not self.measured:
+            raise DDNNError("it has no condition")
+        for each in self.measured:
+            if each.nets.keys() != self.nets.keys():
+                raise DDNNError(f"nets are missing for {each.condition}")
 
     def to_json(self) -> dict[str, Any]:
         """A dictionary that `read_profile` reads when it is stored as JSON."""

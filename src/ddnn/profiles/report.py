@@ -1,17 +1,14 @@
 """A profile as people and programs read it: tables on a terminal, and files."""
 
 import csv
-import os
 import re
-import shutil
-import tempfile
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
+from ddnn.formats.staging import write_files
 from ddnn.profiles.profile import PROFILE, Figures, Profile, caveats
 from ddnn.reporting.tables import millions, percent, print_table, to_json
 
@@ -30,25 +27,6 @@ def folder_for(run: str | Path, device_name: str, output: str | None) -> Path:
     return Path(run) / "profiles" / (slug or "device") if output is None else Path(output)
 
 
-@contextmanager
-def reserved(folder: Path) -> Iterator[None]:
-    """Make a folder before minutes are spent on what goes into it; if that fails, what was made is removed.
-
-    Raises:
-        OSError: if it cannot be made, or nothing can be written into it.
-    """
-    made = [path for path in (folder, *folder.parents) if not path.exists()]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=folder).close()
-        yield
-    except BaseException:
-        for path in made:
-            with suppress(OSError):  # somebody else has put something there
-                path.rmdir()
-        raise
-
-
 def write_profile(folder: Path, profile: Profile) -> None:
     """Write `profile.json`, `profile.csv` and, if the accuracies are known, `accuracy_over_latency.png`.
 
@@ -63,19 +41,6 @@ def write_profile(folder: Path, profile: Profile) -> None:
         except ImportError as error:  # a device that only runs nets may have no matplotlib
             warnings.warn(f"{PLOT} is left out: {error.name} is not installed", stacklevel=2)
     write_files(folder, files)
-
-
-def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Write files into a folder, which is made if need be, all of them aside before the first one appears."""
-    folder.mkdir(parents=True, exist_ok=True)
-    stage = Path(tempfile.mkdtemp(prefix=".", dir=folder))
-    try:
-        for name, content in files.items():
-            (stage / name).write_bytes(content)
-        for name in files:
-            os.replace(stage / name, folder / name)
-    finally:
-        shutil.rmtree(stage, ignore_errors=True)
 
 
 def csv_text(rows: Iterator[dict[str, Any]]) -> str:

@@ -3,19 +3,14 @@
 An export needs onnxruntime alone, so that a device which has no torch measures too.
 """
 
-import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
-from ddnn.errors import DDNNError
 from ddnn.profiles.profile import Condition, NetFacts
 from ddnn_runtime.latency import Work
-from ddnn_runtime.manifest import is_export
 
 
 @dataclass(frozen=True)
@@ -94,37 +89,3 @@ class Subject(ABC):
 
     def wait(self) -> None:  # noqa: B027  # a CPU has nothing to wait for
         """Return when all that was asked of the device is done."""
-
-
-@contextmanager
-def open_subject(run: Path, device: str) -> Iterator[Subject]:
-    """What is at a path: a run directory or a saved network, or an export.
-
-    Args:
-        run: the directory.
-        device: where to run it: auto, cpu, cuda or mps.
-
-    Raises:
-        ModelFileError: if it holds neither, or is damaged.
-        DDNNError: if this machine has no such device.
-    """
-    with TemporaryDirectory(prefix="ddnn-") as workspace:
-        if is_export(run):
-            from ddnn.profiles.export_subject import ExportSubject
-
-            yield ExportSubject(run, device)
-        else:
-            from ddnn.profiles.network_subject import open_network
-
-            yield open_network(run, device, Path(workspace))
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def check_threads(threads: int) -> None:
-    """Raise a DDNNError if there are fewer cores than threads."""
-    if threads > cores():
-        raise DDNNError(f"threads must be at most the {cores()} cores of this machine, not {threads}")

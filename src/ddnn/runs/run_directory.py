@@ -24,11 +24,13 @@ import torch
 import yaml
 from torch import Tensor
 
-from ddnn.config import DataConfig, EvaluateConfig, TrainConfig, from_fields, unknown_keys
+from ddnn.config import DataConfig, EvaluateConfig, TrainConfig, from_fields
 from ddnn.errors import DDNNError, ModelFileError
 from ddnn.formats.safe_yaml import UnusableYaml, read_yaml
-from ddnn.network.storage import checkpoint_files, is_whole_checkpoint, write_text
-from ddnn_runtime.sealed_json import parse_json
+from ddnn.formats.staging import write_text
+from ddnn.network.storage import checkpoint_files, is_whole_checkpoint
+from ddnn_runtime.documents import Fraction, read_document
+from ddnn_runtime.schema import unknown_keys
 
 LAST_KEY = "precision"
 """Ends a configuration file, and is at or near the end of those of older versions: without it, one was cut short."""
@@ -42,6 +44,20 @@ class _Dumper(yaml.SafeDumper):
 
 
 _Dumper.add_multi_representer(PurePath, lambda dumper, path: dumper.represent_str(str(path)))
+
+
+@dataclass(frozen=True)
+class _NetResult:
+    """What is read of a net's scores."""
+
+    accuracy: Fraction
+
+
+@dataclass(frozen=True)
+class _Results:
+    """What is read of results.json."""
+
+    nets: dict[str, _NetResult]
 
 
 @dataclass(frozen=True)
@@ -239,16 +255,8 @@ class RunDirectory:
         """
         if not self.results.is_file():
             return {}
-        try:
-            nets = parse_json(self.results.read_text(encoding="utf-8"))["nets"]
-            accuracies = {name: float(net["accuracy"]) for name, net in nets.items()}
-            if not all(0 <= accuracy <= 1 for accuracy in accuracies.values()):
-                raise ValueError("an accuracy is not in [0, 1]")
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ModelFileError(
-                f"{self.results} is damaged ({error!r}); score the nets again, or move it away"
-            ) from None
-        return accuracies
+        found = read_document(self.results, _Results, fix="score the nets again, or move it away", closed=False)
+        return {name: net.accuracy for name, net in found.nets.items()}
 
     def append_metrics(self, row: dict[str, Any]) -> None:
         """Add a row to the metrics; rows of the same or a later epoch, left by a run that was cut short, go."""

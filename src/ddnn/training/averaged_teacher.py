@@ -1,13 +1,15 @@
 """A teacher that is steadier than what it teaches: the running average of the full net's weights.
 
 While the learning rate is high, the average of the last steps' weights is far more accurate than any one of them, so
-its posterior is a better target, for the full net as well.
+its posterior is a better target, for the full net as well. Why it is not torch's `AveragedModel`:
+`ddnn.training.weight_average` says it.
 """
 
 from copy import deepcopy
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from ddnn.network import DepthDynamicNetwork
 from ddnn.network.private_norms import is_norm
@@ -44,7 +46,7 @@ class AveragedTeacher(nn.Module):
         """Take in the weights that the full net has after so many steps."""
         decay = warm_decay(self.decay, steps)
         averaged, current = tuple(self.average.parameters()), tuple(network[network.full].parameters())
-        torch._foreach_lerp_(averaged, current, 1 - decay)  # pyright: ignore[reportPrivateImportUsage]
+        get_ema_multi_avg_fn(decay)(averaged, current, None)
 
     @torch.no_grad()
     def forward(self, images: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ from torchmetrics.classification import MulticlassAccuracy
 from ddnn.config import TrainConfig
 from ddnn.data import Data
 from ddnn.data.order import derive_seed
-from ddnn.distributed.fsdp import shard, shard_model
+from ddnn.distributed.fsdp import divide, divide_model
 from ddnn.distributed.processes import any_process, average, total
 from ddnn.errors import DDNNError
 from ddnn.families.modes import in_mode
@@ -114,20 +114,20 @@ class DepthDynamicTraining(LightningModule):
         if self.config.strategy == "fsdp" and self.trainer.world_size > 1 and not self._divided:
             self._divided = True
             mesh = self.device_mesh["data_parallel"]  # type: ignore[index]
-            shard(self.network, mesh)
+            divide(self.network, mesh)
             if self.teacher is not None:
-                shard_model(self.teacher.average, mesh)
+                divide_model(self.teacher.average, mesh)
             if self.average is not None:
-                shard(self.average.network, mesh)
+                divide(self.average.network, mesh)
 
     def train_dataloader(self) -> Any:
         """The training images, on the device."""
-        self._batches = self.data.batches(self.device, shard=self._shard, parts=self.config.accumulate)
+        self._batches = self.data.batches(self.device, share=self._share, parts=self.config.accumulate)
         return self._batches
 
     def val_dataloader(self) -> Any:
         """The validation images, on the device."""
-        batches = self.data.validation(self.device, shard=self._shard)
+        batches = self.data.validation(self.device, share=self._share)
         return [] if batches is None else batches
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
@@ -142,7 +142,7 @@ class DepthDynamicTraining(LightningModule):
         return tuple(part.contiguous(memory_format=torch.channels_last) if part.ndim == 4 else part for part in batch)
 
     @property
-    def _shard(self) -> tuple[int, int]:
+    def _share(self) -> tuple[int, int]:
         return self.global_rank, self.trainer.world_size
 
     def configure_optimizers(self) -> Any:

@@ -1,10 +1,6 @@
-"""What a person sees of a training run while it goes on: Lightning's bar on a terminal, else one line an epoch.
-
-All of it goes to standard error, so that standard output holds results alone.
-"""
+"""What a person sees of a training run while it goes on: Lightning's bar on a terminal, else one line an epoch."""
 
 import logging
-import sys
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -13,6 +9,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, RichProgressBar
 
 from ddnn.config import TrainConfig
+from ddnn.reporting.progress import say, shows_bar
 
 EpochObserver = Callable[[dict[str, Any]], None]
 """Is given an epoch's row: `epoch`, `train/…` losses, `accuracy/NAME` and `seconds`."""
@@ -34,11 +31,6 @@ class AccuracyBar(RichProgressBar):
         }
 
 
-def shows_bar(progress: bool) -> bool:
-    """Whether a bar suits: progress is wanted, and standard error is a terminal."""
-    return progress and sys.stderr.isatty()
-
-
 def progress_bars(progress: bool) -> list[Callback]:
     """The bar, where it suits."""
     return [AccuracyBar()] if shows_bar(progress) else []
@@ -53,11 +45,9 @@ def epoch_observers(config: TrainConfig, progress: bool) -> list[EpochObserver]:
             for name, value in row.items()
             if name.startswith("accuracy/")
         )
-        print(
+        say(
             f"epoch {row['epoch']}/{config.epochs}  loss {row['train/loss']:.3f}  {accuracies}  "
-            f"({row['seconds']:.1f} s)",
-            file=sys.stderr,
-            flush=True,
+            f"({row['seconds']:.1f} s)"
         )
 
     return [print_line] if progress and not shows_bar(progress) else []

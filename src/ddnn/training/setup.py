@@ -13,12 +13,13 @@ from ddnn.config import TrainConfig
 from ddnn.data import Data, open_data
 from ddnn.data.order import derive_seed
 from ddnn.distributed.processes import Processes
-from ddnn.errors import DDNNError, near
+from ddnn.errors import DDNNError, first_line, near
 from ddnn.families.modes import in_mode
 from ddnn.measuring.devices import pick_device, pick_precision
 from ddnn.network import DepthDynamicNetwork
 from ddnn.network.building import build
 from ddnn.network.full_dropout import classifier
+from ddnn.network.subnets import PrivateNorms
 from ddnn.objectives import Objective, make_objective
 from ddnn.runs.run_directory import RunDirectory
 from ddnn.training.draw import is_full_alone
@@ -113,10 +114,10 @@ def _refuse_what_cannot_be(setup: Setup) -> None:
     if config.fork_gradients != "sum":
         network.check_forks()
     setup.directory.check_room(_bytes_needed(setup))
-    batches = data.training(torch.device("cpu"), shard=processes.shard, parts=config.accumulate)
+    batches = data.training(torch.device("cpu"), share=processes.share, parts=config.accumulate)
     _refuse_no_step_for_subnets(config, len(batches) // config.accumulate)
     data.test(torch.device("cpu"))
-    held = data.validation(torch.device("cpu"), shard=processes.shard)
+    held = data.validation(torch.device("cpu"), share=processes.share)
     if held is not None and len(held) == 0:
         raise DDNNError(f"there are fewer validation images than processes, {processes.count}; give --validation 0")
 
@@ -138,10 +139,9 @@ def _try_size(network: DepthDynamicNetwork, size: tuple[int, int]) -> None:
         try:
             network(torch.zeros(1, network.in_channels, *size, device=next(network.parameters()).device))
         except (RuntimeError, AssertionError, ValueError, IndexError) as error:
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise DDNNError(
-                f"{network.full} does not take images of {size[0]}x{size[1]} ({reason}); give another --image_size, or "
-                "other --augment.sizes or --subnet_sizes"
+                f"{network.full} does not take images of {size[0]}x{size[1]} ({first_line(error)}); give another "
+                "--image_size, or other --augment.sizes or --subnet_sizes"
             ) from None
 
 
@@ -181,6 +181,11 @@ def _networks(
 
 
 def _fresh(config: TrainConfig, data: Data, seed: int) -> DepthDynamicNetwork:
+    """A network with norms private to the sub-nets that the configuration names, or else to those that the objective
+    wants."""
+    private: PrivateNorms | None = config.private_norms
+    if private is None:
+        private = "shallowest" if make_objective(config).private_norms else False
     torch.manual_seed(seed)
     network = build(
         config.full,
@@ -188,20 +193,9 @@ def _fresh(config: TrainConfig, data: Data, seed: int) -> DepthDynamicNetwork:
         num_classes=data.spec.num_classes,
         in_channels=data.spec.channels,
         weights=config.weights,
-        private_norms=_private_norms(config),
+        private_norms=private,
         zero_init=config.zero_init,
         **config.model_options,
     )
     network.data_spec = data.spec
     return network
-
-
-def _private_norms(config: TrainConfig) -> bool | list[str]:
-    """Which sub-nets have norm weights of their own."""
-    if config.private_norms is not None:
-        return config.private_norms
-    if not make_objective(config).private_norms:
-        return False
-    with torch.device("meta"):
-        names = build(config.full, config.subnet_depths, num_classes=2, **config.model_options).names
-    return list(names[:-1][:1])

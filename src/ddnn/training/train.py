@@ -39,14 +39,15 @@ from ddnn.errors import DDNNError
 from ddnn.network import DepthDynamicNetwork
 from ddnn.network.full_dropout import dropout_before_classifier
 from ddnn.network.loading import fill
-from ddnn.network.norm_statistics import calibrate
+from ddnn.network.norm_statistics import set_statistics
+from ddnn.reporting.progress import shows_bar
 from ddnn.runs.run_directory import RunDirectory
 from ddnn.training.allocation import freed_memory_kept
 from ddnn.training.checkpoints import Checkpoints, WholeCheckpoints
 from ddnn.training.draw import draws_all, never_drawn
 from ddnn.training.interrupts import EndedEarly, Interruptible, Terminated, Termination
 from ddnn.training.module import PROCESSES, DepthDynamicTraining, NonFiniteLossError
-from ddnn.training.progress import epoch_observers, progress_bars, quiet_lightning, shows_bar
+from ddnn.training.progress import epoch_observers, progress_bars, quiet_lightning
 from ddnn.training.setup import Setup, prepare
 from ddnn.training.unprofiled import Unprofiled
 
@@ -143,7 +144,7 @@ def _run(setup: Setup, progress: bool, termination: Termination) -> Run:
         meanwhile.close()
         if module.result is not network:
             fill(network, gather(module.result))
-        _calibrate(network.to(device), _without_statistics(setup), data.calibration(device))
+        _set_own_statistics(network.to(device), _without_statistics(setup), data.for_norms(device))
         seconds = time.perf_counter() - began
         network.eval()
         with together():
@@ -210,11 +211,11 @@ def _without_statistics(setup: Setup) -> tuple[str, ...]:
     return never_drawn(names, setup.objective.draw)
 
 
-def _calibrate(network: DepthDynamicNetwork, wrong: tuple[str, ...], batches: Loader) -> None:
+def _set_own_statistics(network: DepthDynamicNetwork, wrong: tuple[str, ...], batches: Loader) -> None:
     """Set the running statistics of these nets, of each what is not right already, on training images."""
     right = {module for name in network.names if name not in wrong for module in network[name].modules()}
     for name in wrong:
-        calibrate(network[name], right, batches)
+        set_statistics(network[name], right, batches)
         right |= set(network[name].modules())
 
 
@@ -232,7 +233,7 @@ def _trainer(setup: Setup, directory: RunDirectory, progress: bool, termination:
         limit_val_batches=config.limit,
         accumulate_grad_batches=config.accumulate,
         gradient_clip_val=config.clip,
-        logger=TensorBoardLogger(directory.path, name="", version="tensorboard"),
+        logger=TensorBoardLogger(directory.path, name="", version=directory.tensorboard.name),
         plugins=[WholeCheckpoints(config.keep_checkpoints), processes.environment],
         callbacks=[
             Checkpoints(directory, config, termination),

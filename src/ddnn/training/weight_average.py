@@ -1,6 +1,16 @@
 """The running average of all nets' weights and statistics, which is what a run scores and saves where `ema` is set.
 
 Late in training the average is better than any one step's weights; at a low learning rate it makes little difference.
+
+The step of the recursion is torch's own, `torch.optim.swa_utils.get_ema_multi_avg_fn`, here and in
+`ddnn.training.averaged_teacher`. The bookkeeping around it is not:
+
+- torch's `AveragedModel` asks in each step whether it has averaged before, by a tensor on the device, which the
+  processor then waits for. Its first step copies instead of averaging, it has one decay for all (which here grows, and
+  for sub-nets' own statistics begins late), and it would average whole numbers as if they were none.
+- Lightning's `WeightAveraging` stands on `AveragedModel`, and does not divide the average among processes (FSDP).
+
+Both name what they store otherwise, so the checkpoints that there are would no longer open.
 """
 
 from collections.abc import Sequence
@@ -9,6 +19,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from ddnn.network import DepthDynamicNetwork
 
@@ -71,19 +82,19 @@ class WeightAverage(nn.Module):
             early = {id(buffer) for buffer in self.network[self.network.full].buffers()}
             late = [pair for pair in statistics if id(pair[0]) not in early]
             statistics = [pair for pair in statistics if id(pair[0]) in early]
-        _move(weights, 1 - warm_decay(self.decay, steps))
-        _move(statistics, 1 - warm_decay(self.decay, steps))
-        _move(late, 1 - warm_decay(self.decay, max(0, steps - steps_alone)))
+        _move(weights, warm_decay(self.decay, steps))
+        _move(statistics, warm_decay(self.decay, steps))
+        _move(late, warm_decay(self.decay, max(0, steps - steps_alone)))
         for own, new in pairs:
             if not own.is_floating_point():
                 own.copy_(new)
 
 
-def _move(pairs: Sequence[tuple[Tensor, Tensor]], share: float) -> None:
-    """Bring the first of each pair nearer to the second, by that share of the way."""
+def _move(pairs: Sequence[tuple[Tensor, Tensor]], decay: float) -> None:
+    """Let the first of each pair keep this share of itself, and take the rest from the second."""
     if pairs:
-        averaged, current = tuple(zip(*pairs, strict=True))
-        torch._foreach_lerp_(averaged, current, share)  # pyright: ignore[reportPrivateImportUsage]
+        averaged, current = zip(*pairs, strict=True)
+        get_ema_multi_avg_fn(decay)(averaged, current, None)
 
 
 def _read_steps(average: nn.Module, _incompatible: Any) -> None:

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 import ddnn
-from ddnn.cascading.costs import Costs
+from ddnn.cascading.costs import Costs, macs_of
 from ddnn.cascading.thresholds import MOST_NETS, Point, boosted_front, choose, front, levels, levels_of, thin
-from ddnn.cascading.torch_engine import TorchEngine
 from ddnn.cascading.votes import Sayings, Votes, gather, gather_logits
+from ddnn.engines.torch_engine import TorchEngine
 from ddnn.errors import DataError, DDNNError
 from ddnn.measuring.macs import cost
 
@@ -156,7 +156,7 @@ class TestTorch:
         return network.eval()
 
     def test_the_pieces_of_a_net_cost_what_the_net_costs(self, network: ddnn.DepthDynamicNetwork) -> None:
-        costs = TorchEngine(network, (3, 16, 16)).macs()
+        costs = macs_of(TorchEngine(network, (3, 16, 16)))
         for name in network.names:
             assert costs.added([name]) == [cost(network[name], (3, 16, 16)).macs]
         together = sum(costs.added(network.names))
@@ -167,27 +167,27 @@ class TestTorch:
         engine = TorchEngine(network, (3, 16, 16))
         images, labels = torch.randn(48, 3, 16, 16), torch.randint(5, (48,))
         votes = gather(engine.names, engine.opinions, zip(images.split(20), labels.split(20), strict=True))
-        for point in front(votes, engine.macs()):
-            classes, who = engine.cascade(images, point.thresholds, point.last)
+        for point in front(votes, macs_of(engine)):
+            logits, who, _ = engine.cascade(images, point.thresholds, point.last)
             simulated, right = votes.cascade(point.thresholds, point.last)
             assert who.tolist() == simulated.tolist()
-            assert ((classes == labels.numpy()) == right).all()
+            assert ((logits.argmax(axis=1) == labels.numpy()) == right).all()
 
     def test_with_shares_too(self, network: ddnn.DepthDynamicNetwork) -> None:
         engine = TorchEngine(network, (3, 16, 16))
         images, labels = torch.randn(48, 3, 16, 16), torch.randint(5, (48,))
         batches = list(zip(images.split(20), labels.split(20), strict=True))
-        said = gather_logits(engine.names, engine.logits, batches)
-        points = boosted_front(said, engine.names, engine.macs(), (0.0, 0.5))
-        halves = boosted_front(said, engine.names, engine.macs(), (0.5,))
+        said = gather_logits(engine.names, engine.joint, batches)
+        points = boosted_front(said, engine.names, macs_of(engine), (0.0, 0.5))
+        halves = boosted_front(said, engine.names, macs_of(engine), (0.5,))
         assert {point.boost for point in points} <= {0.0, 0.5}
         assert {point.boost for point in halves} == {0.0, 0.5}, "single nets have nothing to add"
         for point in [*points, *halves]:
             votes = said.votes(point.names, point.boost)
             simulated, right = votes.cascade(point.thresholds, point.last)
-            classes, who = engine.cascade(images, point.thresholds, point.last, point.boost)
+            logits, who, _ = engine.cascade(images, point.thresholds, point.last, point.boost)
             assert who.tolist() == simulated.tolist()
-            assert ((classes == labels.numpy()) == right).all()
+            assert ((logits.argmax(axis=1) == labels.numpy()) == right).all()
             assert right.mean() == pytest.approx(point.accuracy)
 
     def test_without_images_there_is_nothing_to_ask(self, network: ddnn.DepthDynamicNetwork) -> None:

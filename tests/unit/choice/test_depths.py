@@ -101,7 +101,7 @@ class TestImages:
         path, network = run
         images = open_images(network, path, ASKED, CPU)
         assert images.scored_on == "validation images of digits"
-        seen = {image.numpy().tobytes() for batch in images.calibration for image in batch}
+        seen = {image.numpy().tobytes() for batch in images.for_norms for image in batch}
         held = {image.numpy().tobytes() for batch, _ in images.scoring for image in batch}
         assert images.test is not None
         test = {image.numpy().tobytes() for batch, _ in images.test for image in batch}

@@ -83,7 +83,7 @@ def test_damaged_files_are_named(config: CompareConfig) -> None:
     file = experiment.path / "scores" / f"{TASK.key}.json"
     file.parent.mkdir(parents=True)
     file.write_text('{"scores": {"resnet8"')
-    with pytest.raises(ModelFileError, match=r"seed0\.json is damaged .*; delete it to run .* again"):
+    with pytest.raises(ModelFileError, match=r"seed0\.json is damaged: .*; delete it to run .* again"):
         experiment.scores(TASK)
     experiment.conditions_file.write_text("{[")
     with pytest.raises(ModelFileError, match="is damaged"):

@@ -13,9 +13,9 @@ from ddnn.config import (
     PredictConfig,
     TrainConfig,
     from_fields,
-    unknown_keys,
 )
 from ddnn.errors import DDNNError
+from ddnn_runtime.schema import unknown_keys
 
 
 @pytest.mark.parametrize(
@@ -30,10 +30,11 @@ from ddnn.errors import DDNNError
         (TrainConfig, {"epochs": None}, "epochs must be an integer, not None"),
         (TrainConfig, {"lr": "1e-3"}, "lr must be a number, not '1e-3'"),
         (TrainConfig, {"milestones": 0.5}, r"milestones must be a list of numbers, not 0\.5"),
-        (TrainConfig, {"milestones": [0.5, "x"]}, "milestones must be a list of numbers"),
-        (TrainConfig, {"subnets": {"tiny": 3}}, "a list of texts, a mapping to lists of integers or text, not"),
-        (TrainConfig, {"subnets": {"tiny": [1, 1.5, 1]}}, "subnets must be"),
-        (TrainConfig, {"subnets": ["resnet8", 14]}, "subnets must be"),
+        (TrainConfig, {"milestones": [0.5, "x"]}, r"^milestones\[1\] must be a number, not 'x'$"),
+        (TrainConfig, {"subnets": 3}, "a list of texts, a mapping to lists of integers or text, not 3"),
+        (TrainConfig, {"subnets": {"tiny": 3}}, r"^subnets\.tiny must be a list of integers, not 3"),
+        (TrainConfig, {"subnets": {"tiny": [1, 1.5, 1]}}, r"^subnets\.tiny\[1\] must be an integer, not 1\.5"),
+        (TrainConfig, {"subnets": ["resnet8", 14]}, r"^subnets\[1\] must be text, not 14"),
         (TrainConfig, {"ekd": 3}, "ekd must be a mapping, not 3"),
         (TrainConfig, {"ekd": {"alpha": "x"}}, r"^ekd\.alpha must be a number"),
         (TrainConfig, {"batch_size": "64"}, "batch_size must be an integer"),
@@ -44,7 +45,7 @@ from ddnn.errors import DDNNError
         (EKDConfig, {"divergence": "chi"}, "divergence must be kl or alpha, not 'chi'"),
         (EKDConfig, {"clip_ratio": 1}, r"ekd\.clip_ratio must be above 1, not 1"),
         (TrainConfig, {"loss_weights": "all"}, "loss_weights must be a mapping to numbers, mean or sum, not 'all'"),
-        (TrainConfig, {"loss_weights": {"resnet8": -1.0}}, "loss weight of resnet8 must be 0 or more"),
+        (TrainConfig, {"loss_weights": {"resnet8": -1.0}}, r"^loss_weights\.resnet8 must be 0 or more, not -1\.0"),
         (
             TrainConfig,
             {"loss_weights": "sum", "objective": "adn"},

@@ -113,7 +113,7 @@ def test_the_sample_of_imagenet_is_refused_as_a_whole_and_read_as_val(imagenet_s
     assert data.spec.num_classes == 1000
     assert data.spec.class_names[0] == "n01440764"
     assert data.size == (224, 224)
-    test = data.test("cpu", shard=(3, 25))
+    test = data.test("cpu", share=(3, 25))
     batches = list(test)
     assert [tuple(images.shape) for images, _ in batches] == [(32, 3, 224, 224), (8, 3, 224, 224)]
     assert len(test) == 2

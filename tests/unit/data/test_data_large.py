@@ -94,7 +94,7 @@ def test_digits_can_be_large():
 
 def test_processes_share_the_training_images(config):
     data = open_data(config, 0)
-    whole, *shares = (list(data.training("cpu", shard=shard)) for shard in ((0, 1), (0, 2), (1, 2)))
+    whole, *shares = (list(data.training("cpu", share=share)) for share in ((0, 1), (0, 2), (1, 2)))
     for (images, labels), *parts in zip(whole, *shares, strict=True):
         for rank, (own_images, own_labels) in enumerate(parts):
             assert torch.equal(own_images, images[rank::2])

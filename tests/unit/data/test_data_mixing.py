@@ -10,8 +10,8 @@ from tests.unit.data.loaders import batches, same
 CONFIG = DataConfig(batch_size=60, train_images=300)
 
 
-def training(augment: AugmentConfig, **shard):
-    return open_data(replace(CONFIG, augment=augment), 3).training("cpu", **shard)
+def training(augment: AugmentConfig, **share):
+    return open_data(replace(CONFIG, augment=augment), 3).training("cpu", **share)
 
 
 @pytest.mark.parametrize("augment", [AugmentConfig(mixup=0.4), AugmentConfig(cutmix=1.0)])
@@ -40,7 +40,7 @@ def test_the_next_batch_draws_anew_and_a_resumed_epoch_draws_the_same():
 
 
 def test_processes_draw_alike():
-    shares = [batches(training(AugmentConfig(mixup=1.0), shard=(rank, 2)), 1) for rank in range(2)]
+    shares = [batches(training(AugmentConfig(mixup=1.0), share=(rank, 2)), 1) for rank in range(2)]
     for (_, first), (_, second) in zip(*shares, strict=True):
         values = [{round(float(value), 4) for value in each.unique()} for each in (first, second)]
         assert values[0] & values[1] - {0.0, 1.0}

@@ -106,16 +106,16 @@ def test_a_batch_that_cannot_be_divided():
         EpochOrder(100, 10, 0, True, (0, 2), 4)
 
 
-@pytest.mark.parametrize("shard", [(1, 1), (-1, 2), (0, 0)])
-def test_impossible_shard(shard):
+@pytest.mark.parametrize("share", [(1, 1), (-1, 2), (0, 0)])
+def test_impossible_share(share):
     with pytest.raises(DataError, match="0 <= rank < processes"):
-        EpochOrder(2, 1, 0, True, shard)
+        EpochOrder(2, 1, 0, True, share)
 
 
-def shuffled(epoch: int, shard=(0, 1), size: int = 3):
+def shuffled(epoch: int, share=(0, 1), size: int = 3):
     numbers = np.repeat(np.arange(10, 21), np.arange(1, 12))  # 66 images in 11 shards
     blocks = Blocks(numbers, size, print)
-    return numbers, EpochOrder(66, 6, 3, True, shard, blocks=blocks).indices(epoch)
+    return numbers, EpochOrder(66, 6, 3, True, share, blocks=blocks).indices(epoch)
 
 
 def test_blocks_are_gone_through_one_after_the_other():

@@ -108,7 +108,7 @@ def test_a_policy_leaves_crops_and_erasing_as_they_were() -> None:
 
 def test_processes_and_parts_change_each_image_alike() -> None:
     whole = batches(open_data(DIGITS, 3).training("cpu"), 2)
-    loaders = [open_data(DIGITS, 3).training("cpu", shard=(rank, 2), parts=2) for rank in range(2)]
+    loaders = [open_data(DIGITS, 3).training("cpu", share=(rank, 2), parts=2) for rank in range(2)]
     shares = [batches(loader, 2) for loader in loaders]
     for number, (images, _) in enumerate(whole):
         seen = [shares[rank][2 * number + part][0] for part in range(2) for rank in range(2)]

@@ -89,7 +89,7 @@ def test_processes_share_the_training_images(digits):
     """And each image is changed as it would be with one process, whatever the number of processes and parts."""
     whole = batches(digits.training("cpu"), 3)
     for processes, parts in ((4, 1), (1, 5), (2, 2)):
-        loaders = [digits.training("cpu", shard=(rank, processes), parts=parts) for rank in range(processes)]
+        loaders = [digits.training("cpu", share=(rank, processes), parts=parts) for rank in range(processes)]
         shares = [batches(loader, 3) for loader in loaders]
         assert {len(share) for share in shares} == {len(loader) for loader in loaders} == {len(whole) * parts}
         for number, (images, _) in enumerate(whole):
@@ -106,7 +106,7 @@ def test_an_epoch_can_begin_in_the_middle(digits):
 
 
 def test_processes_share_the_test_images(digits):
-    tests = [digits.test("cpu", shard=(rank, 3)) for rank in range(3)]
+    tests = [digits.test("cpu", share=(rank, 3)) for rank in range(3)]
     assert sum(len(labels) for test in tests for _, labels in test) == 359
 
 
@@ -219,8 +219,8 @@ def test_images_to_calibrate_with_are_whole_and_come_once():
     mixing = AugmentConfig(mixup=1.0, repeats=2)
     data = open_data(replace(DIGITS, augment=mixing), 3)
     plain = open_data(replace(DIGITS, augment=AugmentConfig()), 3)
-    assert same(batches(data.calibration("cpu")), batches(plain.training("cpu")))
-    assert not same(batches(data.calibration("cpu")), batches(data.training("cpu")))
+    assert same(batches(data.for_norms("cpu")), batches(plain.training("cpu")))
+    assert not same(batches(data.for_norms("cpu")), batches(data.training("cpu")))
 
 
 def test_images_to_calibrate_with_have_the_size_of_test_images(make_folder):
@@ -228,5 +228,11 @@ def test_images_to_calibrate_with_have_the_size_of_test_images(make_folder):
     augment = AugmentConfig(sizes={0: 66})
     config = DataConfig(f"folder:{root}", image_size=72, batch_size=4, workers=0, validation=0, augment=augment)
     data = open_data(config, 0)
-    sides = [next(iter(loader("cpu")))[0].shape[-1] for loader in (data.training, data.calibration)]
+    sides = [next(iter(loader("cpu")))[0].shape[-1] for loader in (data.training, data.for_norms)]
     assert sides == [66, 72]
+
+
+def test_a_share_may_be_asked_for_by_its_older_name(digits):
+    tests = [digits.test("cpu", shard=(rank, 3)) for rank in range(3)]
+    assert sum(len(labels) for test in tests for _, labels in test) == 359
+    assert same(batches(digits.training("cpu", shard=(1, 2)), 3), batches(digits.training("cpu", share=(1, 2)), 3))

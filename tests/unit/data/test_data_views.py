@@ -14,8 +14,8 @@ STRONG = {"policy": "trivialaugment", "mixup": 1.0}
 SMALL = DataConfig(batch_size=60, train_images=300)
 
 
-def views(config: DataConfig, augment: AugmentConfig, epoch: int = 2, first: int = 0, **shard: object) -> list[Views]:
-    loader = open_data(replace(config, augment=augment), 3).batches("cpu", **shard)  # type: ignore[arg-type]
+def views(config: DataConfig, augment: AugmentConfig, epoch: int = 2, first: int = 0, **share: object) -> list[Views]:
+    loader = open_data(replace(config, augment=augment), 3).batches("cpu", **share)  # type: ignore[arg-type]
     loader.set_epoch(epoch, first)
     found = list(loader)
     assert all(isinstance(batch, Views) for batch in found)
@@ -58,14 +58,14 @@ def test_processes_share_both_views(config: DataConfig) -> None:
     augment = AugmentConfig(policy="randaugment", subnets="weak")
     whole = views(config, augment)
     for rank in range(2):
-        for one, own in zip(whole, views(config, augment, shard=(rank, 2)), strict=True):
+        for one, own in zip(whole, views(config, augment, share=(rank, 2)), strict=True):
             assert all(torch.equal(mine[rank::2], theirs) for mine, theirs in zip(one, own, strict=True))
 
 
 def test_statistics_are_set_by_what_sub_nets_see(config: DataConfig) -> None:
     weak = open_data(replace(config, augment=AugmentConfig(**STRONG, erase=0.5, subnets="weak")), 3)
     plain = open_data(replace(config, augment=AugmentConfig()), 3)
-    assert same(batches(weak.calibration("cpu")), batches(plain.training("cpu")))
+    assert same(batches(weak.for_norms("cpu")), batches(plain.training("cpu")))
 
 
 def test_workers_hand_over_both_views(make_folder) -> None:

@@ -6,7 +6,8 @@ import torch
 
 import ddnn
 from ddnn.errors import DataError
-from ddnn.measuring.evaluation import evaluate, wilson_interval
+from ddnn.measuring.evaluation import evaluate
+from ddnn.measuring.intervals import wilson_interval
 
 
 def test_scores_are_those_of_separate_passes() -> None:

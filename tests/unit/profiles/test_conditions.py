@@ -2,9 +2,9 @@
 
 import pytest
 
-from ddnn.config import ProfileConfig
+from ddnn.config import ProfileConfig, cores
 from ddnn.errors import DDNNError
-from ddnn.profiles import conditions, subject
+from ddnn.profiles import conditions
 from ddnn.profiles.conditions import plan
 from tests.unit.profiles.samples import Sample
 
@@ -13,7 +13,7 @@ NETWORK = {"eager": ("fp32", "bf16"), "compiled": ("fp32", "bf16"), "onnx": ("fp
 
 @pytest.fixture(autouse=True)
 def eight_cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (subject, conditions):
+    for module in (cores, conditions):
         monkeypatch.setattr(module, "cores", lambda: 8)
 
 

@@ -42,23 +42,29 @@ def _set(*path: Any, to: Any) -> Callable[[dict[str, Any]], None]:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (_set("kind", to="something"), "no profile of `ddnn profile`"),
+        (_set("kind", to="something"), "no document of `ddnn profile`"),
         (_set("format", to=2), "has format 2; this version of ddnn reads 1"),
-        (_set("nets", to=None), "is damaged: KeyError"),
+        (_set("nets", to=None), "is damaged: it lacks nets; copy it again"),
         (_set("nets", to=[]), "is damaged"),
         (_set("full", to="large"), "its full net 'large' is not among its nets"),
         (_set("measured", to=[]), "it has no condition"),
-        (_set("nets", "small", "accuracy", to=90), "an accuracy is 90"),
-        (_set("nets", "small", "accuracy", to=float("nan")), "an accuracy is nan"),
+        (_set("nets", "small", "accuracy", to=90), r"nets\.small\.accuracy must be in \[0, 1\], not 90"),
+        (_set("nets", "small", "accuracy", to=float("nan")), r"nets\.small\.accuracy must be in \[0, 1\], not nan"),
         (_set("nets", "small", "depth", to="deep"), "is damaged"),
         (_set("measured", 0, "nets", "small", to=None), "nets are missing for eager"),
-        (_set("measured", 0, "nets", "small", "median_ms", to=-1.0), "median_ms is -1.0"),
-        (_set("measured", 0, "nets", "small", "median_ms", to="fast"), "median_ms is 'fast'"),
-        (_set("measured", 0, "nets", "small", "p95_ms", to=float("inf")), "p95_ms is inf"),
-        (_set("measured", 0, "nets", "small", "peak_memory_mb", to=0), "peak_memory_mb is 0"),
+        (
+            _set("measured", 0, "nets", "small", "median_ms", to=-1.0),
+            r"measured\[0\]\.nets\.small\.median_ms must be above 0 and finite, not -1\.0",
+        ),
+        (_set("measured", 0, "nets", "small", "median_ms", to="fast"), "median_ms must be a number, not 'fast'"),
+        (_set("measured", 0, "nets", "small", "p95_ms", to=float("inf")), "p95_ms must be above 0 and finite, not inf"),
+        (
+            _set("measured", 0, "nets", "small", "peak_memory_mb", to=0),
+            "peak_memory_mb must be above 0 and finite, not 0",
+        ),
         (_set("measured", 0, "condition", "image_size", to=[32]), "is damaged"),
-        (_set("measured", 0, "condition", "batch_size", to=1.5), "batch_size is 1.5"),
-        (_set("device_name", to=3), "device_name is 3"),
+        (_set("measured", 0, "condition", "batch_size", to=1.5), r"batch_size must be an integer, not 1\.5"),
+        (_set("device_name", to=3), "device_name must be text, not 3"),
     ],
 )
 def test_a_damaged_profile_is_refused(change: Callable[[dict[str, Any]], None], message: str, tmp_path: Path) -> None:
@@ -73,7 +79,12 @@ def test_a_damaged_profile_is_refused(change: Callable[[dict[str, Any]], None], 
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("{", "is damaged"), ("[1]", "no profile"), ('{"nets": {}}', "no profile"), ("\0\xff", "damaged")],
+    [
+        ("{", "is damaged"),
+        ("[1]", "is damaged: it is no JSON object"),
+        ('{"nets": {}}', "no document of `ddnn profile`"),
+        ("\0\xff", "damaged"),
+    ],
 )
 def test_something_else_is_refused(text: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "profile.json").write_text(text, encoding="latin-1")

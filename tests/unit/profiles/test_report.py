@@ -7,7 +7,7 @@ import pytest
 
 from ddnn.profiles.plot import Line, Spot, accuracy_over_latency
 from ddnn.profiles.profile import Measured, caveats
-from ddnn.profiles.report import folder_for, reserved, show, write_files, write_profile
+from ddnn.profiles.report import folder_for, show, write_profile
 from tests.unit.profiles.samples import EAGER, figures, sample
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -43,32 +43,6 @@ def test_accuracies_that_were_measured_otherwise_are_told(capsys: pytest.Capture
     assert "may differ in bf16" in out
     assert "images of 32x32 pixels, and will differ with 64x64" in out
     assert not caveats(EAGER, (32, 32))
-
-
-def test_a_folder_that_was_made_in_vain_is_removed(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError), reserved(tmp_path / "a" / "b"):
-        raise RuntimeError
-    assert not list(tmp_path.iterdir())
-
-
-def test_a_folder_of_somebody_s_stays(tmp_path: Path) -> None:
-    (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(RuntimeError), reserved(tmp_path):
-        raise RuntimeError
-    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
-
-
-def test_a_folder_that_cannot_be_is_told_at_once(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("mine")
-    with pytest.raises(OSError, match="file"), reserved(tmp_path / "file"):
-        pytest.fail("that came too late")
-
-
-def test_files_of_the_same_names_are_replaced_and_no_others(tmp_path: Path) -> None:
-    for name in ("a", "b"):
-        (tmp_path / name).write_text("old")
-    write_files(tmp_path, {"a": b"new", "c": b"new"})
-    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"a": "new", "b": "old", "c": "new"}
 
 
 def test_folders_are_named_after_devices() -> None:

@@ -49,7 +49,7 @@ def test_there_may_be_none(tmp_path: Path) -> None:
         ({"format": 2}, "format 2 is not 1"),
         ({"thresholds": {"resnet9": 0.9}}, "no net 'resnet9'"),
         ({"thresholds": {"resnet8": 1.5}}, "probability"),
-        ({"thresholds": {"resnet8": "high"}}, "probability"),
+        ({"thresholds": {"resnet8": "high"}}, "resnet8 must be a number"),
         ({"thresholds": 3}, "damaged"),
         ({"last": "resnet56"}, "'resnet56' that could come last"),
         ({"last": "resnet8"}, "ends with resnet8"),

@@ -93,10 +93,13 @@ def changed(change: Callable[[dict[str, Any]], dict[str, Any]]) -> Callable[[str
         (without("nets"), "is damaged"),
         (without("format"), "is damaged"),
         (lambda text: text.replace('"format": 1', '"format": 2'), "its checksum differs"),
-        (changed(lambda values: {**values, "format": 2}), "another version"),
+        (changed(lambda values: {**values, "format": 2}), r"has format 2; this version of ddnn reads 1"),
         (lambda text: text.replace('"resnet14.onnx"', '"resnet8.onnx"'), "is damaged"),
         (changed(lambda values: {**values, "kind": "torch"}), "--format onnx"),
-        (lambda text: sealed(json.loads(json.dumps(unsealed(text)).replace("resnet14.onnx", "../x.onnx"))), "refused"),
+        (
+            lambda text: sealed(json.loads(json.dumps(unsealed(text)).replace("resnet14.onnx", "../x.onnx"))),
+            "a path inside the export",
+        ),
     ],
 )
 def test_a_damaged_manifest_is_refused(copied: Path, change: Callable[[str], str], message: str) -> None:

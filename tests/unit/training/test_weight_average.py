@@ -1,6 +1,10 @@
+from typing import Any
+
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import ddnn
+from ddnn.training.averaged_teacher import AveragedTeacher
 from ddnn.training.weight_average import WeightAverage, warm_decay
 
 
@@ -79,3 +83,38 @@ def test_a_loaded_average_goes_on_where_it_was() -> None:
     assert torch.equal(loaded.network["resnet14"].get_parameter("fc.weight"), before)
     loaded.update(net, 8)
     assert not torch.equal(loaded.network["resnet14"].get_parameter("fc.weight"), before)
+
+
+class Asked(TorchDispatchMode):
+    """Notes each time that a number is read from a tensor, for which the processor waits where that is on a GPU."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.times = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.times += func in (torch.ops.aten._local_scalar_dense.default, torch.ops.aten.is_nonzero.default)
+        return func(*args, **kwargs or {})
+
+
+def test_no_step_reads_a_tensor_from_the_device() -> None:
+    net = ddnn.build("resnet14", subnets=["resnet8"], num_classes=3)
+    average, teacher = WeightAverage(net, 0.5), AveragedTeacher(net, 0.5)
+    with Asked() as asked:
+        for step in range(1, 4):
+            average.update(net, step, steps_alone=2)
+            teacher.update(net, step)
+        assert asked.times == 0
+        assert int(average.steps) == 3
+    assert asked.times == 1, "the test sees it where somebody does"
+
+
+def test_the_share_is_torch_s_to_the_last_bit() -> None:
+    net = ddnn.build("resnet14", subnets=["resnet8"], num_classes=3)
+    average = WeightAverage(net, 0.9)
+    weight, own = (each["resnet14"].get_parameter("fc.weight") for each in (net, average.network))
+    before = own.clone()
+    with torch.no_grad():
+        weight.add_(torch.randn_like(weight))
+    average.update(net, 3)
+    assert torch.equal(own, torch.lerp(before, weight.detach(), 1 - warm_decay(0.9, 3)))

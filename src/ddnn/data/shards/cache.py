@@ -20,6 +20,7 @@ from filelock import FileLock, Timeout
 from ddnn.data.shards.index import Shard
 from ddnn.data.shards.remote import Interrupted, opened, retried
 from ddnn.errors import DataError
+from ddnn.formats.staging import replacing
 
 GIB = 2**30
 _USE_SECONDS = 10.0  # how exactly it is known when a shard was last used
@@ -109,11 +110,8 @@ class ShardCache:
     def _download(self, shard: Shard, path: Path) -> None:
         partial = path.with_suffix(".partial")
         self._reserve(shard, partial)
-        try:
+        with replacing(path, partial):
             retried(lambda: self._copy(shard, partial), self.name(shard))
-            os.replace(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)
 
     def _copy(self, shard: Shard, partial: Path) -> None:
         digest, received = hashlib.sha256(), 0

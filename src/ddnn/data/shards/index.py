@@ -10,19 +10,23 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Literal, get_args
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from msgspec import Meta
 
 from ddnn.errors import DataError
-from ddnn.network.storage import write_bytes
+from ddnn.formats.staging import write_bytes
+from ddnn_runtime.documents import Natural
+from ddnn_runtime.schema import typed
 from ddnn_runtime.sealed_json import sealed, unsealed
 
 FILE = "index.parquet"
-SPLITS = ("train", "validation", "test")
+Split = Literal["train", "validation", "test"]
+SPLITS: tuple[Split, ...] = get_args(Split)
 SCHEMA = pa.schema(
     [("shard", pa.int32()), ("key", pa.string()), ("offset", pa.int64()), ("size", pa.int64()), ("label", pa.int32())]
 )
@@ -45,10 +49,27 @@ class Shard:
         sha256: of its content, in hexadecimal digits.
     """
 
-    split: str
+    split: Split
     path: str
-    size: int
-    sha256: str
+    size: Natural
+    sha256: Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z", description="a SHA-256 in hexadecimal digits")]
+
+
+@dataclass(frozen=True)
+class _Header:
+    """What the rows do not say.
+
+    Args:
+        format: of the file.
+        class_names: one per class, in label order.
+        shards: the tar files.
+        samples: checksum of the rows.
+    """
+
+    format: int
+    class_names: tuple[str, ...]
+    shards: tuple[Shard, ...]
+    samples: str
 
 
 @dataclass(frozen=True)
@@ -92,12 +113,7 @@ stay below the root and end in .tar
 
 def write_index(index: ShardIndex, path: Path) -> None:
     """Write the file, or over one; OSError if that is not possible."""
-    header = {
-        "format": _FORMAT,
-        "class_names": list(index.class_names),
-        "shards": [asdict(shard) for shard in index.shards],
-        "samples": _digest(index.samples),
-    }
+    header = asdict(_Header(_FORMAT, index.class_names, index.shards, _digest(index.samples)))
     content = BytesIO()
     pq.write_table(index.samples.replace_schema_metadata({_METADATA: sealed(header)}), content, compression="zstd")
     write_bytes(path, content.getbuffer())
@@ -115,7 +131,7 @@ def parse_index(content: bytes, name: str) -> ShardIndex:
     """
     try:
         table = pq.read_table(pa.BufferReader(content))
-        header = unsealed((table.schema.metadata or {})[_METADATA].decode())
+        header = typed(unsealed((table.schema.metadata or {})[_METADATA].decode()), _Header, closed=(Shard,))
         table = table.replace_schema_metadata(None)
         return _checked(header, table)
     except Exception as error:  # whatever damaged bytes make pyarrow stumble over
@@ -126,25 +142,17 @@ def parse_index(content: bytes, name: str) -> ShardIndex:
         ) from None
 
 
-def _checked(header: dict[str, Any], samples: pa.Table) -> ShardIndex:
-    _require(header["format"] == _FORMAT, f"it has format {header['format']!r}, this version of ddnn reads {_FORMAT}")
+def _checked(header: _Header, samples: pa.Table) -> ShardIndex:
+    _require(header.format == _FORMAT, f"it has format {header.format}, this version of ddnn reads {_FORMAT}")
     _require(samples.schema.equals(SCHEMA), f"its columns are not {', '.join(SCHEMA.names)}")
     _require(not any(column.null_count for column in samples.columns), "it has gaps")
     samples.validate(full=True)
-    _require(header["samples"] == _digest(samples), "its checksum differs: it was edited or damaged")
-    names = [str(name) for name in header["class_names"]]
-    index = ShardIndex(tuple(names), tuple(Shard(**shard) for shard in header["shards"]), samples)
+    _require(header.samples == _digest(samples), "its checksum differs: it was edited or damaged")
+    index = ShardIndex(header.class_names, header.shards, samples)
     for shard in index.shards:
-        _check_shard(shard)
+        check_path(shard.path)
     _check_samples(index)
     return index
-
-
-def _check_shard(shard: Shard) -> None:
-    check_path(shard.path)
-    _require(shard.split in SPLITS, f"{shard.path} is in the split {shard.split!r}, not in {', '.join(SPLITS)}")
-    _require(type(shard.size) is int and shard.size >= 0, f"{shard.path} has a size of {shard.size!r} bytes")
-    _require(re.fullmatch("[0-9a-f]{64}", shard.sha256) is not None, f"{shard.path} has no SHA-256")
 
 
 def _check_samples(index: ShardIndex) -> None:

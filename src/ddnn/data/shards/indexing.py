@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from ddnn.data.shards.index import SPLITS, Shard, ShardIndex, check_path, table_of
+from ddnn.data.shards.index import SPLITS, Shard, ShardIndex, Split, check_path, table_of
 from ddnn.data.shards.remote import check_url, is_remote, opened, retried
 from ddnn.data.shards.tars import Hashed, Sample, read_samples
 from ddnn.errors import DataError
@@ -113,7 +113,7 @@ def _alternatives(text: str, pattern: str) -> list[str]:
     return [str(number).zfill(len(numbers[1])) for number in range(first, last + 1)]
 
 
-def _read(root: str, path: str, split: str) -> tuple[Shard, list[Sample]]:
+def _read(root: str, path: str, split: Split) -> tuple[Shard, list[Sample]]:
     try:
         check_path(path)
     except ValueError as error:

@@ -17,7 +17,7 @@ from ddnn.data.images import read_bytes
 from ddnn.data.shards.index import FILE, ShardIndex, write_index
 from ddnn.data.shards.indexing import index_shards
 from ddnn.data.splits import Split
-from ddnn.formats.staging import staged
+from ddnn.formats.staging import staged, write_text
 
 CLASSES = "classes.txt"
 """The names of the classes, one a line: what an index is made anew with."""
@@ -60,7 +60,7 @@ def write_shards(folder: Path, output: Path, shard_mib: float = 256) -> ShardInd
             written = _write(_members(split, order), place, int(shard_mib * MIB))
             paths[own_name] = [path.relative_to(stage).as_posix() for path in written]
         index = index_shards(str(stage), paths, source.class_names)
-        (stage / CLASSES).write_text("".join(f"{name}\n" for name in source.class_names), encoding="utf-8")
+        write_text(stage / CLASSES, "".join(f"{name}\n" for name in source.class_names))
         write_index(index, stage / FILE)
     return index
 

@@ -12,6 +12,7 @@ from ddnn.deployment.quantization.images import Labelled
 from ddnn.deployment.quantization.report import CHOSEN, FLOAT, FORMS, INT8, Form, Weights
 from ddnn.deployment.quantization.trials import Trials, accuracies, caller
 from ddnn.deployment.weight_file import SMALLEST, WeightFile
+from ddnn.formats.staging import write_text
 from ddnn_runtime.latency import interleaved_for, latencies
 from ddnn_runtime.manifest import MANIFEST, WEIGHTS, File, Manifest
 from ddnn_runtime.sessions import open_session
@@ -32,7 +33,7 @@ def write_graphs(trials: Trials, stage: Path, int8: Collection[str]) -> Weights:
         for name, net in reversed(trials.nets.items()):
             model = ir.from_proto(net.quantized(int8))
             describe(model, {**{item.key: item.value for item in net.graph.metadata_props}, "precision": "int8"})
-            ir.save(weights.take(model), stage / f"{name}.onnx")
+            weights.write(model, f"{name}.onnx")
     full = _stored(list(trials.nets.values())[-1].quantized(int8))
     for name in trials.nets:
         onnx.checker.check_model(str(stage / f"{name}.onnx"))
@@ -101,7 +102,7 @@ def write_manifest(export: Manifest, stage: Path, figures: Figures) -> None:
         pieces=(),
         cascade=None,
     )
-    (stage / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
+    write_text(stage / MANIFEST, manifest.to_json())
 
 
 def _stored(graph: onnx.ModelProto) -> int:

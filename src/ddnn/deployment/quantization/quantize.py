@@ -20,7 +20,6 @@ from ddnn.deployment.quantization.report import Quantization
 from ddnn.deployment.quantization.scheme import Scheme
 from ddnn.deployment.quantization.search import (
     Attempt,
-    Progress,
     Sensitivity,
     chosen_of,
     sensitivities,
@@ -29,9 +28,10 @@ from ddnn.deployment.quantization.search import (
 )
 from ddnn.deployment.quantization.trials import Trials
 from ddnn.errors import DDNNError
-from ddnn.formats.staging import staged
+from ddnn.formats.staging import staged, write_text
 from ddnn.measuring.devices import processor
 from ddnn.network import DepthDynamicNetwork
+from ddnn.reporting.progress import Progress
 from ddnn.reporting.tables import to_json
 from ddnn_runtime.manifest import Manifest
 
@@ -83,7 +83,7 @@ def quantize(
             float_weight_bytes=export.weights.bytes,
             conditions=_conditions(images, figures.images, config),
         )
-        (stage / REPORT).write_text(to_json(result.to_json()) + "\n", encoding="utf-8")
+        write_text(stage / REPORT, to_json(result.to_json()) + "\n")
     return result
 
 

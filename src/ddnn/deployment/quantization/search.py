@@ -1,12 +1,11 @@
 """Which blocks go into int8, for all nets together: those that matter least first, as far as a bound asks or allows."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from ddnn.deployment.quantization.trials import Result, Trials
 from ddnn.errors import DDNNError
-
-Progress = Callable[[str], None]
+from ddnn.reporting.progress import Progress
 
 
 @dataclass(frozen=True)

@@ -80,11 +80,11 @@ def test_rows_that_cannot_be(row, message, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"split": "training"}, "is in the split 'training', not in train, validation, test"),
-        ({"size": -1}, "has a size of -1 bytes"),
-        ({"size": True}, "has a size of True bytes"),
-        ({"sha256": "../../x"}, "has no SHA-256"),
-        ({"sha256": None}, "TypeError"),
+        ({"split": "training"}, r"shards\[0\]\.split must be train, validation or test, not 'training'"),
+        ({"size": -1}, r"shards\[0\]\.size must be a whole number from 0 to \d+, not -1"),
+        ({"size": True}, r"shards\[0\]\.size must be an integer, not True"),
+        ({"sha256": "../../x"}, "must be a SHA-256 in hexadecimal digits, not"),
+        ({"sha256": None}, r"shards\[0\]\.sha256 must be text, not None"),
     ],
 )
 def test_shards_that_cannot_be(changes, message, tmp_path):

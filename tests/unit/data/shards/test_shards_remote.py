@@ -77,7 +77,7 @@ def test_training_depends_on_seed_and_epoch_alone(config):
     with_workers.set_epoch(3, 2)
     assert same(list(with_workers), expected[2:])
     for rank in range(2):
-        share = batches(open_data(config, 1).training("cpu", shard=(rank, 2)), 3)
+        share = batches(open_data(config, 1).training("cpu", share=(rank, 2)), 3)
         assert all(torch.equal(own, whole[rank::2]) for (own, _), (whole, _) in zip(share, expected, strict=True))
 
 

@@ -88,9 +88,9 @@ def test_what_exists_is_not_overwritten_and_failures_leave_nothing(written, tmp_
     assert not list(tmp_path.glob(".new*"))
 
 
-def loaded(root: Path, workers: int = 0, shard=(0, 1), **changes):
+def loaded(root: Path, workers: int = 0, share=(0, 1), **changes):
     config = DataConfig(f"shards:{root}", image_size=72, batch_size=4, workers=workers, validation=0, **changes)
-    return open_data(config, 1).training("cpu", shard=shard)
+    return open_data(config, 1).training("cpu", share=share)
 
 
 def test_training_depends_on_seed_and_epoch_alone(written):
@@ -103,7 +103,7 @@ def test_training_depends_on_seed_and_epoch_alone(written):
     assert same(list(elsewhere), expected[0][2:])
     for rank in range(2):
         for (images, labels), (own, own_labels) in zip(
-            expected[3], batches(loaded(root, shard=(rank, 2)), 3), strict=True
+            expected[3], batches(loaded(root, share=(rank, 2)), 3), strict=True
         ):
             assert torch.equal(own, images[rank::2])
             assert torch.equal(own_labels, labels[rank::2])
