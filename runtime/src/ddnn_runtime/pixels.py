@@ -75,9 +75,9 @@ def resized(image: Any, size: Size, reading: Reading) -> Any:
     if reading.resize == "squeeze":
         return _scaled(image, size)
     shown = _scaled(image, inside(old, size))
-    colour = reading.colour(len(image.getbands()))
-    whole = Image.new(image.mode, size[::-1], colour if len(colour) > 1 else colour[0])
-    whole.paste(shown, ((size[1] - shown.width) // 2, (size[0] - shown.height) // 2))
+    (height, width), colour = size, reading.colour(len(image.getbands()))
+    whole = Image.new(image.mode, (width, height), tuple(colour) if image.mode == "RGB" else colour[0])
+    whole.paste(shown, ((width - shown.width) // 2, (height - shown.height) // 2))
     return whole
 
 

@@ -55,15 +55,15 @@ class Reading:
         if isinstance(self.levels, tuple) and not self.levels[0] < self.levels[1]:
             raise DDNNError(f"levels must be black and the larger white, such as [0, 4095], not {[*self.levels]}")
 
-    def colour(self, channels: int) -> tuple[int, ...]:
+    def colour(self, channels: int) -> list[int]:
         """The background for grey (1 channel) or RGB, black where there is none.
 
         >>> Reading(background=(255, 0, 0)).colour(3), Reading(background=(255, 0, 0)).colour(1)
-        ((255, 0, 0), (76,))
+        ([255, 0, 0], [76])
         """
         red, green, blue = self.background or (0, 0, 0)
         grey = (red * 19595 + green * 38470 + blue * 7471 + 0x8000) >> 16  # ITU-R 601-2, rounded as Pillow does
-        return (grey,) if channels == 1 else (red, green, blue)
+        return [grey] if channels == 1 else [red, green, blue]
 
 
 AS_SHOWN = Reading()

@@ -33,7 +33,7 @@ class FileImages:
         """One image, uint8 of shape (channels, height, width)."""
         return decode_file(self.paths[index], channels, reading)
 
-    def size(self, index: int) -> tuple[int, int]:
+    def dimensions(self, index: int) -> tuple[int, int]:
         """(height, width) of one image."""
         return read_size(read_bytes(self.paths[index]), self.paths[index])
 

@@ -42,7 +42,7 @@ class ParquetImages:
         value = self.encoded[index]
         return decode(value.as_py() or b"", channels, self._name(index), reading)
 
-    def size(self, index: int) -> tuple[int, int]:
+    def dimensions(self, index: int) -> tuple[int, int]:
         """(height, width) of one image."""
         return read_size(self.encoded[index].as_py() or b"", self._name(index))
 

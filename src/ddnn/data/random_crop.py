@@ -28,21 +28,22 @@ def random_crop(size: Size, scale: float, reading: Reading) -> nn.Module:
         reading: whether the part is one of the image, of the padded one, or of the squeezed one.
     """
     crop = v2.RandomResizedCrop(size, scale=(scale, 1.0), ratio=_SHAPES, antialias=True)
-    return crop if reading.resize == "crop" else _OfASquare(crop, reading)
+    return crop if reading.resize == "crop" else _OfASquare(crop, size, reading)
 
 
 class _OfASquare(nn.Module):
     """Draws as torchvision does for a square whose side is the longer one of the image.
 
     Args:
-        crop: whose size, scale and ratio are taken.
+        crop: whose scale and ratio are taken.
+        size: of the result.
         reading: how the square is made.
     """
 
-    def __init__(self, crop: v2.RandomResizedCrop, reading: Reading) -> None:
+    def __init__(self, crop: v2.RandomResizedCrop, size: Size, reading: Reading) -> None:
         super().__init__()
         self.crop, self.reading = crop, reading
-        self.size: Size = (crop.size[0], crop.size[1])
+        self.size = size
 
     def forward(self, image: Tensor) -> Tensor:
         old: Size = (image.shape[-2], image.shape[-1])

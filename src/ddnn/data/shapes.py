@@ -25,7 +25,7 @@ def wide_images(split: Split) -> str | None:
     sizes: list[tuple[int, int]] = []
     for place in spread(len(split), _LOOKED_AT):
         with suppress(DataError):  # it will be named when it is its turn
-            sizes.append(split.images.size(int(split.indices[place])))
+            sizes.append(split.images.dimensions(int(split.indices[place])))
     long = sum(max(size) >= _LONG * min(size) for size in sizes)
     if not sizes or long < _MANY * len(sizes):
         return None

@@ -29,7 +29,7 @@ class Images(Protocol):
         """uint8 of shape (channels, height, width); UnreadableImageError if it cannot be decoded."""
         ...
 
-    def size(self, index: int) -> tuple[int, int]:
+    def dimensions(self, index: int) -> tuple[int, int]:
         """(height, width) of one that need not be decoded for that; errors as of `image`."""
         ...
 
@@ -45,7 +45,7 @@ class ArrayImages:
         del reading  # the pixels are there already
         return with_channels(self.pixels[index], channels)
 
-    def size(self, index: int) -> tuple[int, int]:
+    def dimensions(self, index: int) -> tuple[int, int]:
         """(height, width) of one image."""
         del index  # all have one
         return self.pixels.shape[-2], self.pixels.shape[-1]

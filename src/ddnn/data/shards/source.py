@@ -105,7 +105,7 @@ class ShardImages:
         """One image, uint8 of shape (channels, height, width)."""
         return decode(self.encoded(index), channels, self.name(index), reading)
 
-    def size(self, index: int) -> tuple[int, int]:
+    def dimensions(self, index: int) -> tuple[int, int]:
         """(height, width) of one image."""
         return read_size(self.encoded(index), self.name(index))
 
