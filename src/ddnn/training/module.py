@@ -244,11 +244,8 @@ class DepthDynamicTraining(LightningModule):
         optimizer: Any = self.optimizers()
         self.log_dict({**means, "lr": optimizer.param_groups[0]["lr"], "seconds": seconds})
         if self.trainer.is_global_zero:
-            accuracies = {
-                name: float(value)
-                for name, value in self.trainer.callback_metrics.items()
-                if name.startswith("accuracy/")
-            }
+            scored = self.trainer.callback_metrics
+            accuracies = {name: float(scored[name]) for name in scored if name.startswith("accuracy/")}
             for observe in self.observers:
                 observe({"epoch": self.current_epoch + 1, **means, **accuracies, "seconds": round(seconds, 3)})
 
