@@ -85,16 +85,8 @@ class DepthDynamicTraining(LightningModule):
             AveragedTeacher(network) if objective.learns_from_average(network.names) else None
         )
         self.average: WeightAverage | None = None if config.ema is None else WeightAverage(network, config.ema)
-        self._step = TrainingStep(
-            network,
-            objective,
-            config.compile,
-            config.activation_checkpointing,
-            partner,
-            self.teacher,
-            config.fork_gradients,
-            config.label_smoothing_on == "all",
-        )
+        self._step = TrainingStep(network, objective, config.compile, config.activation_checkpointing, partner,
+                                  self.teacher, config.fork_gradients, config.label_smoothing_on == "all")  # fmt: skip
         self._record = EpochRecord()
         self._batches: Any = None
         self._steps_alone = 0
