@@ -17,7 +17,7 @@ import ddnn
 from command import run
 from ddnn.cascading import thresholds
 from ddnn.cascading.costs import Costs, macs_of
-from ddnn.cascading.held_out import open_images
+from ddnn.cascading.held_out import held_out_images
 from ddnn.cascading.thresholds import choose, front
 from ddnn.cascading.votes import Votes, gather
 from ddnn.config import CascadeConfig
@@ -37,7 +37,7 @@ def main(run: str, repeats: int = 60, output: str | None = None) -> None:
         output: a JSON file for the figures, too.
     """
     network = ddnn.load(run)
-    data, _ = open_images(network, Path(run), CascadeConfig())
+    data, _ = held_out_images(network, Path(run), CascadeConfig())
     engine = TorchEngine(network, (data.channels, *data.size))
     held = data.validation("cpu")
     assert held is not None

@@ -22,7 +22,7 @@ from command import run as start
 from ddnn.config import QuantizeConfig
 from ddnn.deployment import export_onnx
 from ddnn.deployment.quantization.float_net import FloatNet
-from ddnn.deployment.quantization.images import Images, open_images
+from ddnn.deployment.quantization.images import Images, images_of
 from ddnn.deployment.quantization.scheme import Scheme
 from ddnn.deployment.quantization.trials import caller, divergence
 from ddnn_runtime.latency import interleaved_for, latencies
@@ -64,7 +64,7 @@ def main(
         output: a JSON file for the result.
     """
     network = ddnn.load(run)
-    taken = open_images(network, Path(run), QuantizeConfig(calibration_images=calibration_images, data=data))
+    taken = images_of(network, Path(run), QuantizeConfig(calibration_images=calibration_images, data=data))
     test, labels = _first(taken, images)
     with TemporaryDirectory() as folder:
         export = export_onnx(network, Path(folder, "export"), torch.from_numpy(test[:2]), pieces=False).manifest

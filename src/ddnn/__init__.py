@@ -8,10 +8,23 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ddnn.cascading import cascade
     from ddnn.choice import choose
     from ddnn.comparison import compare
-    from ddnn.config import ChooseConfig, CompareConfig, EKDConfig, ProfileConfig, TrainConfig
+    from ddnn.config import (
+        CascadeConfig,
+        ChooseConfig,
+        CompareConfig,
+        EKDConfig,
+        EvaluateConfig,
+        ExportConfig,
+        ProfileConfig,
+        QuantizeConfig,
+        TrainConfig,
+    )
+    from ddnn.deployment.from_run import export, quantize
     from ddnn.errors import DDNNError
+    from ddnn.measuring.evaluate import evaluate
     from ddnn.network import CascadeOutput, DepthDynamicNetwork, Output, build, from_model, load
     from ddnn.objectives import EKD, Joint
     from ddnn.profiles import profile
@@ -21,6 +34,7 @@ if TYPE_CHECKING:
 __version__ = version("ddnn")
 
 _EXPORTS = {
+    "CascadeConfig": "config",
     "CascadeOutput": "network",
     "ChooseConfig": "config",
     "CompareConfig": "config",
@@ -29,21 +43,29 @@ _EXPORTS = {
     "DepthDynamicNetwork": "network",
     "EKD": "objectives",
     "EKDConfig": "config",
+    "EvaluateConfig": "config",
+    "ExportConfig": "config",
     "Joint": "objectives",
     "Output": "network",
     "ProfileConfig": "config",
+    "QuantizeConfig": "config",
     "TrainConfig": "config",
     "build": "network",
+    "cascade": "cascading",
     "choose": "choice",
     "compare": "comparison",
+    "evaluate": "measuring.evaluate",
+    "export": "deployment.from_run",
     "from_model": "network",
     "load": "network",
     "profile": "profiles",
+    "quantize": "deployment.from_run",
     "train": "training",
 }
 
 __all__ = [
     "EKD",
+    "CascadeConfig",
     "CascadeOutput",
     "ChooseConfig",
     "CompareConfig",
@@ -51,16 +73,23 @@ __all__ = [
     "DataSpec",
     "DepthDynamicNetwork",
     "EKDConfig",
+    "EvaluateConfig",
+    "ExportConfig",
     "Joint",
     "Output",
     "ProfileConfig",
+    "QuantizeConfig",
     "TrainConfig",
     "build",
+    "cascade",
     "choose",
     "compare",
+    "evaluate",
+    "export",
     "from_model",
     "load",
     "profile",
+    "quantize",
     "train",
 ]
 

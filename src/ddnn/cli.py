@@ -62,10 +62,10 @@ def _parser(words: Sequence[str]) -> CommandParser:
     commands = parser.add_subcommands(required=True, metavar="COMMAND")
     for name, command in COMMANDS.items():
         subparser = CommandParser(prog=f"ddnn {name}", description=command.DESCRIPTION)
+        commands.add_subcommand(name, subparser, help=command.DESCRIPTION)  # before those that it may have itself
         if name in words:
             command.add_options(subparser)
         subparser.add_argument("--json", action="store_true", help="print the result as JSON, and nothing else")
-        commands.add_subcommand(name, subparser, help=command.DESCRIPTION)
         parser.of_commands[name] = subparser
     return parser
 

@@ -1,6 +1,7 @@
 """A pair of nets that nest, and the smallest one of each family; nothing here needs pytest."""
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -11,6 +12,7 @@ import ddnn
 from ddnn.families import REGISTRY, Depth, Family
 from ddnn.families.family import nests
 from tests.contract.built import fresh
+from tests.contract.narrow import OPTIONS, narrow
 
 
 @dataclass(frozen=True)
@@ -19,24 +21,33 @@ class Pair:
     full: str
     subnet: str
     depth: Depth | None = None  # of a sub-net that has no name in the field
+    narrow: bool = False  # at a quarter of its width
 
     def __str__(self) -> str:
         return f"{self.subnet}-in-{self.full}"
 
     def build(self) -> ddnn.DepthDynamicNetwork:
         subnets = [self.subnet] if self.depth is None else {self.subnet: self.depth}
-        return fresh(str(self), lambda: ddnn.build(self.full, subnets, num_classes=7, **self.options))
+        with self.width():
+            return fresh(repr(self), lambda: ddnn.build(self.full, subnets, num_classes=7, **self.options))
+
+    def width(self) -> AbstractContextManager[None]:
+        """Where such nets are built, or opened from a file."""
+        return narrow(self.family) if self.narrow else nullcontext()
 
     @property
     def side(self) -> int:
-        """Of the test images: smaller than usual, and a multiple of 32, which patches and windows need."""
+        """Of the test images: smaller than usual, and a multiple of 32, which patches, windows and VGGs need."""
+        if self.narrow and self.family.default_input[1] == 32 and self.family.name != "cifar_vgg":
+            return 16
         return max(32, 32 * (self.family.default_input[1] // 112))
 
     @property
     def options(self) -> dict[str, Any]:
         """What the test images need, and nothing random, which separate calls would draw anew."""
         wanted = {"image_size": self.side, "dropout": 0.0, "stochastic_depth": 0.0}
-        return {field.name: wanted[field.name] for field in fields(self.family.options) if field.name in wanted}
+        taken = {field.name: wanted[field.name] for field in fields(self.family.options) if field.name in wanted}
+        return taken | (OPTIONS.get(self.family.name, {}) if self.narrow else {})
 
     def images(self, batch: int = 2) -> Tensor:
         channels = self.family.default_input[0]

@@ -1,7 +1,8 @@
 """Pairs of timm models for the contract tests: at least one of each kind that the library promises to take."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from typing import Any
 
@@ -25,6 +26,7 @@ class TimmPair:
         options: what both are built with. Nothing random, which separate calls would draw anew.
         of_that_depth: what `timm.create_model` takes to make the full net's kind with that depth.
         side: of the images.
+        narrower: what makes both narrow.
     """
 
     full: str
@@ -33,13 +35,18 @@ class TimmPair:
     options: Mapping[str, Any] = field(default_factory=dict)
     of_that_depth: Mapping[str, Any] = field(default_factory=dict)
     side: int = 64
+    narrower: Mapping[str, Any] = field(default_factory=dict)
 
     def __str__(self) -> str:
         return f"timm-{self.subnet}-in-{self.full}"
 
     def build(self) -> ddnn.DepthDynamicNetwork:
         subnets = [self.subnet] if self.depth is None else {self.subnet: self.depth}
-        return fresh(str(self), lambda: ddnn.build(f"timm/{self.full}", subnets, num_classes=7, **self.options))
+        return fresh(repr(self), lambda: ddnn.build(f"timm/{self.full}", subnets, num_classes=7, **self.options))
+
+    def width(self) -> AbstractContextManager[None]:
+        """As of `Pair`; these are opened with the options that they were built with."""
+        return nullcontext()
 
     def stock(self, name: str) -> nn.Module:
         """The model that timm makes of this name or depth."""
@@ -59,10 +66,10 @@ _NARROW_CONVNEXT = {"dims": (24, 48, 96, 192)}
 _NARROW_RESNET = {"channels": (16, 32, 64, 128)}
 
 _PAIRS = (
-    TimmPair("resnet34", "resnet18"),
-    TimmPair("resnet50", "resnet26"),
-    TimmPair("seresnet34", "seresnet18", options={"drop_rate": 0.0}),
-    TimmPair("resnetv2_34", "resnetv2_18"),
+    TimmPair("resnet34", "resnet18", narrower=_NARROW_RESNET),
+    TimmPair("resnet50", "resnet26", narrower=_NARROW_RESNET),
+    TimmPair("seresnet34", "seresnet18", options={"drop_rate": 0.0}, narrower=_NARROW_RESNET),
+    TimmPair("resnetv2_34", "resnetv2_18", narrower=_NARROW_RESNET),
     TimmPair("resnext101_32x4d", "resnext50_32x4d", options=_NARROW_RESNET),
     TimmPair("convnext_small", "convnext_tiny", options=_NARROW_CONVNEXT),
     TimmPair("convnext_atto", "half", (1, 1, 3, 1), of_that_depth={"depths": (1, 1, 3, 1)}),
@@ -75,3 +82,8 @@ _PAIRS = (
 _missing = pytest.mark.skipif(find_spec("timm") is None, reason="timm is not installed: pip install ddnn[timm]")
 
 TIMM_PAIRS = [pytest.param(pair, id=str(pair), marks=_missing) for pair in _PAIRS]
+
+NARROW_TIMM_PAIRS = [
+    pytest.param(replace(pair, options={**pair.options, **pair.narrower}), id=str(pair), marks=_missing)
+    for pair in _PAIRS
+]

@@ -1,19 +1,32 @@
 """Starts a module of these tests in several processes, as torchrun starts a user's."""
 
 import os
-import subprocess
-import sys
-from pathlib import Path
+import socket
+from concurrent.futures import ThreadPoolExecutor
 
-ROOT = Path(__file__).parents[2]
+from tests.processes import Launched
 
 
 def in_processes(count: int, module: str, *arguments: object) -> str:
-    """Run `python -m MODULE ARGUMENTS` in so many processes; gives what they printed."""
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
-    done = subprocess.run(
-        [*torchrun, "-m", module, *map(str, arguments)], env=environment, capture_output=True, text=True, timeout=300
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    """Run `python -m MODULE ARGUMENTS` in so many processes that have torchrun's environment; gives what they printed.
+
+    That torchrun's own processes do the same is what `test_commands.py` shows: `ddnn train --devices` starts it.
+    """
+    common = {**os.environ, "OMP_NUM_THREADS": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port())}
+    common |= {"WORLD_SIZE": str(count), "LOCAL_WORLD_SIZE": str(count), "GROUP_RANK": "0", "GROUP_WORLD_SIZE": "1"}
+    common |= {"TORCHELASTIC_RUN_ID": "tests", "TORCHELASTIC_RESTART_COUNT": "0", "TORCHELASTIC_MAX_RESTARTS": "0"}
+    processes = [
+        Launched("-m", module, *arguments, env={**common, "RANK": str(rank), "LOCAL_RANK": str(rank)})
+        for rank in range(count)
+    ]
+    with ThreadPoolExecutor(count) as readers:
+        said = list(readers.map(lambda process: process.communicate(timeout=300), processes))
+    for process, (_, err) in zip(processes, said, strict=True):
+        assert process.returncode == 0, err
+    return "".join(out for out, _ in said)
+
+
+def _free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]

@@ -14,11 +14,12 @@ import torch
 
 from ddnn.distributed.processes import find_processes
 from ddnn.training.module import PROCESSES
+from tests.processes import Launched
 
 
-def ddnn(*arguments: object) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-m", "ddnn", *map(str, arguments)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+def ddnn(*arguments: object) -> Launched:
+    """The launcher; the processes that it starts are torchrun's own, from nothing."""
+    return Launched("-m", "ddnn", *arguments)
 
 
 def children(process: int) -> list[int]:

@@ -8,7 +8,6 @@ import pytest
 import torch
 
 import ddnn
-from ddnn.cascading import calibrate_cascade
 from ddnn.cascading.thresholds import SHARES
 from ddnn.config import CascadeConfig, DataConfig
 from ddnn.data import Data, open_data
@@ -32,7 +31,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def calibrated(trained: Path) -> dict[str, Any]:
     """The report of a cascade for the accuracy of the most accurate net."""
-    calibrate_cascade(trained, CascadeConfig(seconds=0.05, points=3, threads=1), progress=False)
+    ddnn.cascade(trained, CascadeConfig(seconds=0.05, points=3, threads=1), progress=False)
     return json.loads((trained / "cascade" / "report.json").read_text())
 
 
@@ -76,7 +75,7 @@ def test_thresholds_do_not_depend_on_the_test_images(
     before = (trained / FILE).read_text()
     monkeypatch.setattr(Data, "test", Data.training)
     config = CascadeConfig(seconds=0.05, points=3, threads=1, output=str(tmp_path / "report"))
-    report, _ = calibrate_cascade(trained, config, progress=False)
+    report, _ = ddnn.cascade(trained, config, progress=False)
     assert report.test_images != calibrated["test_images"]
     assert (trained / FILE).read_text() == before
 

@@ -2,12 +2,12 @@
 
 import csv
 import json
+import multiprocessing
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,8 +17,16 @@ from safetensors.torch import load_file, save_file
 import ddnn
 from ddnn.runs.run_directory import RunDirectory
 from tests.end_to_end.command import refused, run
+from tests.processes import Launched, warm
 
 SMALL = ("--full", "resnet14", "--subnets", "resnet8", "--train_images", "256", "--batch_size", "32")
+
+
+@pytest.fixture(autouse=True)
+def _runs_start_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The processes of a comparison in this one; those of `start_and_stop` start as they do for a person."""
+    faster = SimpleNamespace(get_context=lambda _: warm(), active_children=multiprocessing.active_children)
+    monkeypatch.setattr("ddnn.comparison.pool.multiprocessing", faster)
 
 
 def compare(capfd: pytest.CaptureFixture[str], output: Path, *more: object) -> dict[str, Any]:
@@ -92,12 +100,7 @@ def start_and_stop(results: Path, how: signal.Signals, *command: object) -> tupl
     run_directory = RunDirectory(results / "runs" / "ekd" / "seed0")
     before = len(run_directory.read_metrics())
     words = [*SMALL, "--jobs", "1", *command, "--output", results]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "ddnn.cli", "compare", *map(str, words)],
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
+    process = Launched("-m", "ddnn", "compare", *words, env={**os.environ, "OMP_NUM_THREADS": "1"})
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and not (
         run_directory.last_checkpoint.exists() and len(run_directory.read_metrics()) > before

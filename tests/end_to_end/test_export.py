@@ -1,8 +1,6 @@
 """`ddnn export`, and what goes on from an export."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +12,7 @@ import ddnn
 from ddnn.deployment import Manifest, Runtime, export_onnx, export_torch
 from tests.end_to_end.command import refused, run
 from tests.exports import SPEC, shared_export, small_network
+from tests.processes import completed
 
 
 @pytest.fixture(scope="module")
@@ -138,8 +137,7 @@ def test_a_broken_image_does_not_lose_the_others(
 
 def test_the_example_runs(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     script = Path(__file__).parents[2] / "examples" / "adaptive_depth.py"
-    words = [sys.executable, str(script), str(shared_export(tmp_path_factory)), str(pictures)]
-    result = subprocess.run(words, capture_output=True, text=True, check=False)
+    result = completed(script, shared_export(tmp_path_factory), pictures)
     assert result.returncode == 0, result.stderr
     assert len(result.stdout.splitlines()) == 3
     assert all("(resnet" in line for line in result.stdout.splitlines())

@@ -10,11 +10,10 @@ import onnx
 import pytest
 
 import ddnn
-from ddnn.config import EvaluateConfig
 from ddnn.deployment import Runtime
 from ddnn.deployment.quantization import forms, trials
-from ddnn.measuring.evaluation import evaluate, open_evaluation_data
-from ddnn.runs.run_directory import evaluation_data
+from ddnn.measuring.evaluation import evaluate
+from ddnn.runs.data_of_run import data_of_run, open_images
 from tests.end_to_end.command import refused, run
 
 
@@ -46,7 +45,7 @@ def test_the_runtime_gives_the_accuracies_that_the_report_and_the_manifest_say(
     digits_run: Path, report: dict[str, Any]
 ) -> None:
     network = ddnn.load(digits_run)
-    data = open_evaluation_data(network, evaluation_data(digits_run, EvaluateConfig()))
+    data = open_images(network, data_of_run(digits_run).unaugmented())
     runtime = Runtime(digits_run / "export-int8", threads=1)
     assert runtime.manifest.precision == "int8"
     assert runtime.names == ("resnet8", "resnet14")

@@ -15,13 +15,15 @@ from tests.end_to_end.command import run
 
 def test_a_recipe_trains_on_cifar10(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     data = f"parquet:{find_data('cifar10')}"
-    few = ("--train_images", 1500, "--epochs", 3, "--batch_size", 32)
+    few = ("--train_images", 1024, "--epochs", 3, "--batch_size", 32, "--limit", 32, "--full", "resnet14")
+    few += ("--subnets", "resnet8")
     result = run(
         capfd, "train", "--config", "cifar10-resnet20", "--data", data, *few, "--output", tmp_path / "r", "--json"
     )
     assert result.status == 0, result.err
     scores = json.loads(result.out)["nets"]
-    assert all(score["images"] == 10_000 and score["accuracy"] > 0.2 for score in scores.values()), scores
+    assert all(score["images"] == 1024 and score["accuracy"] > 0.2 for score in scores.values()), scores
+    assert sum(len(labels) for _, labels in open_data(DataConfig(data=data, train_images=64), 0).test("cpu")) == 10_000
     network = ddnn.load(tmp_path / "r")
     assert network.data_spec is not None
     assert network.data_spec.class_names[:3] == ("airplane", "automobile", "bird")

@@ -3,8 +3,6 @@
 import os
 import shutil
 import signal
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,18 +17,16 @@ from ddnn.runs.run_directory import RunDirectory
 from ddnn.training import NonFiniteLossError
 from ddnn.training.module import DepthDynamicTraining
 from tests.end_to_end.command import refused, run
+from tests.processes import Launched, completed
 
 OPTIONS = ["--epochs", "4", "--train_images", "600", "--augment.erase", "0.5", "--seed", "3"]
 
 
-def start(output: Path, *options: str) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-m", "ddnn.cli", "train", *options]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(command, env=environment, text=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+def start(output: Path, *options: str) -> Launched:
+    return Launched("-m", "ddnn", "train", *options, env={**os.environ, "OMP_NUM_THREADS": "1"})
 
 
-def wait_for_epoch(process: "subprocess.Popen[str]", epoch: int) -> None:
-    assert process.stderr is not None
+def wait_for_epoch(process: Launched, epoch: int) -> None:
     for line in process.stderr:
         if line.startswith(f"epoch {epoch}/"):
             return
@@ -249,7 +245,7 @@ def test_a_second_sigterm_ends_the_process_at_once() -> None:
     script += "termination = Termination(); termination.begin_steps(); note = termination.note\n"
     script += "signal.signal(signal.SIGTERM, note); os.kill(os.getpid(), 15); print('on', flush=True)\n"
     script += "os.kill(os.getpid(), 15); print('still on', flush=True)"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    done = completed("-c", script)
     assert (done.returncode, done.stdout) == (143, "on\n")
 
 

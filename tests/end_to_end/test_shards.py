@@ -1,14 +1,13 @@
 """A thousand classes of ImageNet as shards, from the folder to the scores: on this machine, and from a server."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests.data_paths import find_data
 from tests.end_to_end.command import refused, run
+from tests.processes import completed
 from tests.unit.data.shards.server import Server
 
 OPTIONS = {
@@ -25,9 +24,10 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (root / "folder" / split).mkdir(parents=True)
         for folder in sorted(find_data("imagenet1k_sample").iterdir())[:40]:
             (root / "folder" / split / folder.name).symlink_to(folder)
-    command = [sys.executable, "-m", "ddnn.data.shards", "write", root / "folder", root / "shards"]
-    written = subprocess.run([*command, "--shard-size-mib", "0.1"], capture_output=True, text=True, check=False)
+    command = ["-m", "ddnn.data.shards", "write", root / "folder", root / "shards"]
+    written = completed(*command, "--shard-size-mib", "0.1")
     assert written.returncode == 0, written.stderr
+    assert "is called ddnn shards now" in written.stderr
     assert f"{root / 'shards'}: 80 images of 40 classes in " in written.stdout
     return root / "shards"
 
@@ -61,7 +61,7 @@ def test_train_and_evaluate_here_and_from_a_server(
 
 def test_what_a_person_may_do_wrong(shards: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     folder = shards.parent / "folder"
-    assert f"python -m ddnn.data.shards index {folder}" in refused(run(capfd, "train", "--data", f"shards:{folder}"))
+    assert f"ddnn shards index {folder}" in refused(run(capfd, "train", "--data", f"shards:{folder}"))
     assert "did you mean shards:PATH" in refused(run(capfd, "train", "--data", "shard:x"))
     assert "shards.block must be 1 or more" in refused(run(capfd, "train", "--shards.block", 0))
     assert "shards.cache_gib must be over 0" in refused(run(capfd, "train", "--shards.cache_gib", 0))

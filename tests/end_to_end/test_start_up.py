@@ -6,6 +6,7 @@ How long that takes is measured in `benchmarks/start_up.py`; here is what it wou
 import json
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -14,23 +15,41 @@ from ddnn.cli import COMMANDS
 
 HEAVY = {"torch", "torchvision", "lightning", "torchmetrics", "sklearn", "scipy", "pyarrow", "numpy", "PIL", "timm"}
 
-IN_A_FRESH_PROCESS = """
-import json, sys
+IN_FRESH_PROCESSES = """
+import json, os, sys
 from ddnn.cli import main
-try:
-    status = main(sys.argv[1:])
-except SystemExit as end:  # after --help and --version
-    status = end.code
-print(json.dumps(sorted(sys.modules)), file=sys.stderr)
-sys.exit(status)
+for line in sys.stdin:
+    folder, arguments = json.loads(line)
+    child = os.fork()  # of a process that has imported the command line alone
+    if not child:
+        os.chdir(folder)
+        answer = os.dup(1)
+        for number in (1, 2):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), number)
+        try:
+            status = main(arguments)
+        except SystemExit as end:  # after --help and --version
+            status = end.code
+        os.write(answer, (json.dumps([status, sorted(sys.modules)]) + "\\n").encode())
+        os._exit(0)
+    os.waitpid(child, 0)
 """
+
+
+@cache
+def _fresh_processes() -> "subprocess.Popen[str]":
+    command = [sys.executable, "-c", IN_FRESH_PROCESSES]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
 def modules_after(folder: Path, *arguments: str) -> tuple[int, set[str]]:
     """The exit status of a command and the modules that it has left loaded, in a process of its own."""
-    command = [sys.executable, "-c", IN_A_FRESH_PROCESS, *arguments]
-    result = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    return result.returncode, set(json.loads(result.stderr.splitlines()[-1]))
+    processes = _fresh_processes()
+    assert processes.stdin is not None
+    assert processes.stdout is not None
+    print(json.dumps([str(folder), arguments]), file=processes.stdin, flush=True)
+    status, modules = json.loads(processes.stdout.readline())
+    return status, set(modules)
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from ddnn import DDNNError, TrainConfig
 from ddnn.formats.safe_yaml import MOST_BYTES, UnusableYaml, parse_yaml
 from ddnn.runs.run_directory import RunDirectory
 from tests.end_to_end.command import refused, run
+from tests.repeats import environment_number
 
 BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 9)}]\n" for level in range(1, 10)
@@ -60,7 +61,7 @@ TOKENS = [
 ]  # fmt: skip
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=environment_number("DDNN_YAML", 300))
 @given(st.lists(st.sampled_from(TOKENS) | st.text(max_size=3), max_size=20).map("".join))
 def test_any_text_is_read_or_refused_with_one_line(text: str) -> None:
     told = ""

@@ -12,7 +12,7 @@ from msgspec import Meta
 from ddnn_runtime.documents import Finite, Side, Text
 from ddnn_runtime.errors import DDNNError
 from ddnn_runtime.reading import AS_SHOWN, BEFORE, Reading
-from ddnn_runtime.schema import typed
+from ddnn_runtime.schema import hints_of, misfit, typed
 
 _MOST_CHANNELS = 1000
 _Spread = Annotated[float, Meta(ge=1e-9, le=1e9, description="a finite number from 1e-9 to 1e9")]
@@ -40,6 +40,9 @@ class DataSpec:
     reading: Reading = AS_SHOWN
 
     def __post_init__(self) -> None:
+        for name, hint in hints_of(type(self)).items():
+            if wrong := misfit(getattr(self, name), hint, name):
+                raise DDNNError(wrong)
         if not len(self.mean) == len(self.std) == self.channels:
             raise DDNNError(
                 f"{self.channels} channels need as many means and standard deviations, "

@@ -62,11 +62,11 @@ class Runtime:
             raise DDNNError(f"threads must be at least 1, not {threads}")
         if max_pixels is not None and not 1 <= max_pixels <= MOST_PIXELS:
             raise DDNNError(f"max_pixels must be 1 to {MOST_PIXELS}, not {max_pixels}")
-        self.directory = Path(directory)
-        self.manifest = Manifest.read(self.directory)
+        self.directory: Path = Path(directory)
+        self.manifest: Manifest = Manifest.read(self.directory)
         if self.manifest.kind != "onnx":
             raise DDNNError(f"{directory} holds torch.export programs; export with --format onnx for the runtime")
-        self.share_weights = self.manifest.sharing_pays if share_weights is None else share_weights
+        self.share_weights: bool = self.manifest.sharing_pays if share_weights is None else share_weights
         self._sessions = Sessions(self.directory, threads, self.share_weights, self.manifest)
         self._max_pixels = max_pixels
         self._latencies: dict[int, dict[str, float]] = {}

@@ -25,4 +25,6 @@ def shown(value: Any) -> str:
     if isinstance(value, int) and abs(value) > MOST:
         return "a huge number"
     written = repr(value[:60] if isinstance(value, str) else value)
+    if "\n" in written:  # such as that of an array
+        return f"a {type(value).__name__}"
     return written if len(written) <= 80 else f"{written[:60]}..."

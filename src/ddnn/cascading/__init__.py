@@ -1,6 +1,6 @@
 """Calibrate a cascade on held-out images, and test it against every fixed depth."""
 
-from ddnn.cascading.calibrate import calibrate_cascade
+from ddnn.cascading.calibrate import Calibrated, cascade
 from ddnn.cascading.report import Report
 
-__all__ = ["Report", "calibrate_cascade"]
+__all__ = ["Calibrated", "Report", "cascade"]

@@ -1,14 +1,16 @@
 """From a run to its cascade: choose it on held-out images, test it on others, and write both down."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
 from ddnn.cascading.costs import Costs, macs_of
-from ddnn.cascading.held_out import open_images
+from ddnn.cascading.held_out import held_out_images
 from ddnn.cascading.measure import (
     CHOSEN,
     WITHOUT_BOOST,
@@ -27,12 +29,13 @@ from ddnn.cascading.thresholds import SHARES, Point, boosted_front, choose, fron
 from ddnn.cascading.timing import piece_latencies
 from ddnn.cascading.verdict import verdict
 from ddnn.cascading.votes import Sayings, Votes, gather, gather_logits
-from ddnn.config import CascadeConfig
+from ddnn.config import CascadeConfig, configured
 from ddnn.config.cores import check_threads, cores
 from ddnn.data import Data
 from ddnn.engines import Engine
 from ddnn.engines.torch_engine import TorchEngine, torch_threads
 from ddnn.errors import DDNNError, near
+from ddnn.formats.arguments import path_of
 from ddnn.formats.staging import reserved, write_files, write_text
 from ddnn.measuring.devices import describe_device, pick_device
 from ddnn.network import DepthDynamicNetwork, storage
@@ -94,7 +97,16 @@ class Calibration:
     without_boost: Point | None = None
 
 
-def calibrate_cascade(run: str | Path, config: CascadeConfig, progress: bool = True) -> tuple[Report, Path]:
+class Calibrated(NamedTuple):
+    """What was chosen and tested, and the folder where that is written down."""
+
+    report: Report
+    folder: Path
+
+
+def cascade(
+    run: str | os.PathLike[str], config: CascadeConfig | None = None, *, progress: bool = True, **keys: Any
+) -> Calibrated:
     """Choose a cascade for a run on held-out images, and test it on test images.
 
     The cascade goes into RUN/cascade.json, the report and its plot into RUN/cascade or `config.output`; all at the
@@ -102,17 +114,30 @@ def calibrate_cascade(run: str | Path, config: CascadeConfig, progress: bool = T
     than it is.
 
     Args:
-        run: a run directory, or a saved network.
-        config: what to aim at, and how to measure.
+        run: a run directory, or a saved network; or what `ddnn.train` returns.
+        config: what to aim at, and how to measure; None means the defaults.
         progress: say on standard error what is being done.
+        keys: fields of `ddnn.CascadeConfig`, in place of the configuration's: an `accuracy` in (0, 1], `macs` an
+            image, or `latency_ms` an image, and so on.
 
     Returns:
         The report, and the folder that it is in.
 
     Raises:
-        DDNNError: if no images were held out, nothing reaches the target, or the export is not this network's.
+        DDNNError: if no images were held out, nothing reaches the target, the export is not this network's, or a key
+            or value makes no sense.
+
+    Example:
+        ```python
+        report, folder = ddnn.cascade("runs/digits", accuracy=0.95)
+        report.cascade.thresholds, report.cascade.macs
+        ```
     """
-    run = Path(run)
+    path, config = path_of(run, "run"), configured(CascadeConfig, config, keys)
+    return _calibrated(path, config, progress)
+
+
+def _calibrated(run: Path, config: CascadeConfig, progress: bool) -> Calibrated:
     setting = _open(run, config)
     folder = run / "cascade" if config.output is None else Path(config.output)
     total = 3 + (config.unit == "ms") + bool(config.boost)
@@ -124,7 +149,7 @@ def calibrate_cascade(run: str | Path, config: CascadeConfig, progress: bool = T
         write_files(folder, {REPORT: (to_json(report.to_json()) + "\n").encode(), PLOT: accuracy_over_cost(report)})
         if setting.engine.precision == "fp32":  # its nets are as sure of their answers as those of the run
             write_text(run / FILE, to_json(spec.to_json()) + "\n")
-    return report, folder
+    return Calibrated(report, folder)
 
 
 def _open(run: Path, config: CascadeConfig) -> Setting:
@@ -135,7 +160,7 @@ def _open(run: Path, config: CascadeConfig) -> Setting:
     network = load(run)
     allowed = _allowed(network, config)
     device = pick_device("cpu" if config.export else config.device)
-    data, title = open_images(network, run, config)
+    data, title = held_out_images(network, run, config)
     engine = _engine(network.to(device), data, config, threads)
     return Setting(run, engine, allowed, data, title, device, threads)
 

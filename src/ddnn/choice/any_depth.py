@@ -5,13 +5,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from ddnn.choice.best import Candidate, choose_from, front
-from ddnn.choice.choose import Circumstances, Decision, bounds_of, condition_here
+from ddnn.choice.circumstances import Circumstances
+from ddnn.choice.decision import Decision, bounds_of
 from ddnn.choice.depths import Bench, Found
-from ddnn.choice.explored import DepthDecision, Explored
-from ddnn.choice.images import open_images
+from ddnn.choice.explored import Explored
+from ddnn.choice.images import images_of
 from ddnn.choice.report import write_depths
 from ddnn.choice.search import require_optuna, search
 from ddnn.choice.space import DepthSpace
+from ddnn.choice.trained import condition_here
 from ddnn.config import ChooseConfig
 from ddnn.errors import DDNNError
 from ddnn.formats.staging import check_new, reserved, staged
@@ -23,7 +25,7 @@ from ddnn.reporting.progress import steps
 from ddnn_runtime.manifest import is_export
 
 
-def choose_any_depth(run: str | Path, config: ChooseConfig, *, progress: bool = True) -> DepthDecision:
+def choose_any_depth(run: Path, config: ChooseConfig, progress: bool) -> Decision:
     """The best net of any depth that keeps to the bounds.
 
     Each depth is timed against the full net in the same turns, so that the times of all can be compared. At the end
@@ -39,7 +41,6 @@ def choose_any_depth(run: str | Path, config: ChooseConfig, *, progress: bool = 
         DDNNError: if no net fits, or something that is needed is missing.
     """
     require_optuna()
-    run = Path(run)
     if is_export(run):
         raise DDNNError(f"{run} is an export, which has the trained depths alone; --any_depth needs the run itself")
     if config.output is not None:
@@ -57,7 +58,7 @@ def _explored(
     subject: NetworkSubject, run: Path, config: ChooseConfig, workspace: Path, progress: bool
 ) -> tuple[Bench, Explored]:
     condition, space = condition_here(config, subject), DepthSpace.of(subject.network.depths, subject.full)
-    images = open_images(subject.network, run, config, next(subject.network.parameters()).device)
+    images = images_of(subject.network, run, config, next(subject.network.parameters()).device)
     bench = Bench(subject, images, condition, config.seconds, config.memory_mb is not None, workspace)
     with steps(1 + min(config.trials, space.untrained), progress) as step:
         step("the trained nets")
@@ -105,17 +106,16 @@ def _candidate(one: Found, latency_ms: float, p95_ms: float | None = None) -> Ca
     return Candidate(one.name, one.depth, one.accuracy, latency_ms, one.memory_mb, one.trained, p95_ms)
 
 
-def _decided(bench: Bench, explored: Explored, config: ChooseConfig, folder: Path) -> DepthDecision:
+def _decided(bench: Bench, explored: Explored, config: ChooseConfig, folder: Path) -> Decision:
     bounds = bounds_of(config)
     try:
         choice = choose_from(explored.candidates, bounds)
     except DDNNError as error:
         raise DDNNError(f"{error}; all that was found is in {folder}") from None
-    decision = Decision(choice, bounds, explored.candidates, explored.circumstances)
     chosen = choice.chosen
     network = bench.network if chosen.trained else bench.with_depth(chosen.depth)
     test = None if chosen.trained else bench.test_scores(network)
     if config.output is not None:
         with staged(Path(config.output)) as stage:
             network.save(stage)
-    return DepthDecision(decision, explored, folder, test)
+    return Decision(choice, bounds, explored.candidates, explored.circumstances, explored, folder, test)

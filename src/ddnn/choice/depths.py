@@ -69,7 +69,8 @@ class Bench:
         with_memory: bool,
         workspace: Path,
     ) -> None:
-        self._subject, self.network, self._images = subject, subject.network, images
+        self._subject, self._images = subject, images
+        self.network: DepthDynamicNetwork = subject.network
         self._condition, self._seconds = condition, seconds
         self._with_memory, self._workspace = with_memory, workspace
 

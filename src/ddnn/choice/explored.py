@@ -1,13 +1,11 @@
-"""What a search among all depths has found, and what was decided on it."""
+"""What a search among depths has found."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from ddnn.choice.best import Candidate
-from ddnn.choice.choose import Circumstances, Decision
+from ddnn.choice.circumstances import Circumstances
 from ddnn.choice.search import Search
-from ddnn.measuring.evaluation import Score
 
 
 @dataclass(frozen=True)
@@ -29,21 +27,3 @@ class Explored:
     untrained: int
     calibrated_on: int
     circumstances: Circumstances
-
-
-@dataclass(frozen=True)
-class DepthDecision:
-    """What was decided among all depths.
-
-    Args:
-        decision: as among trained nets.
-        explored: what it was decided on.
-        folder: where that is written down.
-        test: scores of the chosen net and of the trained ones on the test images; None if the chosen one was trained,
-            or those images have decided.
-    """
-
-    decision: Decision
-    explored: Explored
-    folder: Path
-    test: Mapping[str, Score] | None

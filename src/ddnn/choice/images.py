@@ -5,17 +5,16 @@ what was decided.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from ddnn.config import ChooseConfig, DataConfig, EvaluateConfig
+from ddnn.config import ChooseConfig, DataConfig
 from ddnn.data import Data, Loader
-from ddnn.measuring.evaluation import open_evaluation_data
 from ddnn.network import DepthDynamicNetwork
-from ddnn.runs.run_directory import RunDirectory, evaluation_data
+from ddnn.runs.data_of_run import data_of_run, deciding_images, open_images
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,7 @@ class Images:
         return sum(len(batch) for batch in self.for_norms)
 
 
-def open_images(network: DepthDynamicNetwork, run: Path, config: ChooseConfig, device: torch.device) -> Images:
+def images_of(network: DepthDynamicNetwork, run: Path, config: ChooseConfig, device: torch.device) -> Images:
     """The images of the run, or of the data set that was asked for.
 
     Of that one, nobody knows which images the network was trained on, so it has held-out images only if it comes with
@@ -49,36 +48,27 @@ def open_images(network: DepthDynamicNetwork, run: Path, config: ChooseConfig, d
     Raises:
         DDNNError: if there is no data set, or it does not fit the network.
     """
-    chosen = data_config(run, config)
-    data = open_evaluation_data(network, chosen)
-    held = data.validation(device)
+    chosen = wanted(run, config)
+    data = open_images(network, chosen)
+    scoring, split = deciding_images(data, device)
     return Images(
         _for_norms(data, device, config.calibration_images),
-        data.test(device) if held is None else held,
-        f"{'test' if held is None else 'validation'} images of {chosen.data}",
-        None if held is None else data.test(device),
+        scoring,
+        f"{split} images of {chosen.data}",
+        None if split == "test" else data.test(device),
     )
 
 
-def data_config(run: Path, config: ChooseConfig) -> DataConfig:
-    """The run's own data as it was trained on, or what was asked for.
-
-    Raises:
-        DDNNError: if neither is known.
-    """
-    directory = RunDirectory(run)
-    if config.data is None and directory.config_file.is_file():
-        own = directory.read_config()
-        return own if config.max_corrupt is None else replace(own, max_corrupt=config.max_corrupt)
-    asked = EvaluateConfig(data=config.data, data_root=config.data_root, max_corrupt=config.max_corrupt)
-    return replace(evaluation_data(run, asked), validation=0.0)
+def wanted(run: Path, config: ChooseConfig) -> DataConfig:
+    """The run's own data as it was trained on, or what was asked for; see `data_of_run`."""
+    return data_of_run(run, config.data, config.data_root, max_corrupt=config.max_corrupt).config
 
 
-def _for_norms(data: Data, device: torch.device, wanted: int) -> list[Tensor]:
+def _for_norms(data: Data, device: torch.device, most: int) -> list[Tensor]:
     """Whole batches, because each counts alike; less than one batch if no more is wanted."""
     batches: list[Tensor] = []
     for images, _ in data.for_norms(device):
-        if batches and sum(map(len, batches)) + len(images) > wanted:
+        if batches and sum(map(len, batches)) + len(images) > most:
             break
-        batches.append(images[:wanted])
+        batches.append(images[:most])
     return batches

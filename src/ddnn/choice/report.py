@@ -6,22 +6,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ddnn.choice.best import Bounds, Candidate, describe, in_words
-from ddnn.choice.choose import Circumstances, Decision
+from ddnn.choice.circumstances import Circumstances
+from ddnn.choice.decision import Decision
 from ddnn.formats.staging import write_files
 from ddnn.profiles.report import UNKNOWN, csv_text, megabytes
 from ddnn.reporting.tables import percent, print_table, to_json
 
 if TYPE_CHECKING:
-    from ddnn.choice.explored import DepthDecision, Explored
+    from ddnn.choice.explored import Explored
 
 UNITS = {"latency_ms": "ms", "accuracy": "accuracy", "memory_mb": "MB"}
 
 
-def as_json(decision: Decision) -> dict[str, Any]:
-    """What was chosen, from what, and on which figures."""
+def as_json(decision: Decision, output: str | None = None) -> dict[str, Any]:
+    """What was chosen, from what, and on which figures; of a choice among all depths, what was found, too.
+
+    Args:
+        decision: any.
+        output: where the network with the chosen depth was written to.
+    """
     choice, bounds = decision.choice, decision.bounds
     better = choice.next_better
-    return {
+    document = {
         "chosen": asdict(choice.chosen),
         "bounds": asdict(bounds),
         "unused": choice.left,
@@ -29,35 +35,30 @@ def as_json(decision: Decision) -> dict[str, Any]:
         "nets": [{**asdict(each), "misses": bounds.misses(each)} for each in decision.candidates],
         "measured": asdict(decision.circumstances),
     }
-
-
-def depths_as_json(decided: "DepthDecision", output: str | None) -> dict[str, Any]:
-    """The same of a choice among all depths."""
+    if decision.explored is None:
+        return document
     return {
-        **as_json(decided.decision),
-        **_explored_json(decided.explored),
-        "test": None if decided.test is None else {name: asdict(score) for name, score in decided.test.items()},
-        "folder": str(decided.folder),
+        **document,
+        **_explored_json(decision.explored),
+        "test": None if decision.test is None else {name: asdict(score) for name, score in decision.test.items()},
+        "folder": str(decision.folder),
         "output": output,
     }
 
 
-def show(decision: Decision) -> None:
-    """Print the nets and the decision on standard output."""
-    _print_nets(_title(decision.circumstances), decision.candidates, decision.bounds)
-    for sentence in sentences(decision):
-        print(sentence)
-
-
-def show_depths(decided: "DepthDecision", output: str | None) -> None:
-    """The same of a choice among all depths: the front and the trained nets."""
-    explored, decision = decided.explored, decided.decision
-    shown = [each for each in explored.candidates if each.trained or each in explored.front]
-    shown.sort(key=lambda each: each.latency_ms)
-    _print_nets(
-        f"Pareto front (f) and trained nets; {_title(decision.circumstances)}", shown, decision.bounds, explored
-    )
-    for sentence in (*sentences(decision), *_depth_sentences(decided, output)):
+def show(decision: Decision, output: str | None = None) -> None:
+    """Print the nets and the decision on standard output; of a choice among all depths, the front and the trained
+    nets."""
+    explored, title = decision.explored, _title(decision.circumstances)
+    if explored is None:
+        _print_nets(title, decision.candidates, decision.bounds)
+        found: Iterator[str] = iter(())
+    else:
+        shown = [each for each in explored.candidates if each.trained or each in explored.front]
+        shown.sort(key=lambda each: each.latency_ms)
+        _print_nets(f"Pareto front (f) and trained nets; {title}", shown, decision.bounds, explored)
+        found = _depth_sentences(decision, explored, output)
+    for sentence in (*sentences(decision), *found):
         print(sentence)
 
 
@@ -138,9 +139,8 @@ def _print_nets(title: str, nets: Sequence[Candidate], bounds: Bounds, explored:
     print_table(title, columns, rows)
 
 
-def _depth_sentences(decided: "DepthDecision", output: str | None) -> Iterator[str]:
-    explored, chosen = decided.explored, decided.decision.choice.chosen
-    search = explored.search
+def _depth_sentences(decided: Decision, explored: "Explored", output: str | None) -> Iterator[str]:
+    chosen, search = decided.choice.chosen, explored.search
     yield (
         f"tried: {len(search.found)} of {explored.untrained} untrained depths ({search.ended}), each calibrated on "
         f"{explored.calibrated_on} training images"

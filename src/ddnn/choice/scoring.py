@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
-from ddnn.choice.images import data_config
+from ddnn.choice.images import wanted
 from ddnn.config import ChooseConfig
-from ddnn.measuring.evaluation import evaluate, open_evaluation_data
+from ddnn.measuring.evaluation import evaluate
 from ddnn.profiles.network_subject import NetworkSubject
 from ddnn.profiles.subject import Accuracies, Subject
+from ddnn.runs.data_of_run import open_images
 
 
 def score(subject: Subject, run: Path, config: ChooseConfig) -> Accuracies:
@@ -16,7 +17,7 @@ def score(subject: Subject, run: Path, config: ChooseConfig) -> Accuracies:
         DDNNError: if neither is known.
     """
     assert isinstance(subject, NetworkSubject)
-    chosen = data_config(run, config)
+    chosen = wanted(run, config)
     device = next(subject.network.parameters()).device
-    scores = evaluate(subject.network, open_evaluation_data(subject.network, chosen).test(device))
+    scores = evaluate(subject.network, open_images(subject.network, chosen).test(device))
     return Accuracies({name: each.accuracy for name, each in scores.items()}, f"test images of {chosen.data}")

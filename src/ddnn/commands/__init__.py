@@ -16,6 +16,7 @@ from ddnn.commands import (
     predict,
     profile,
     quantize,
+    shards,
     train,
 )
 from ddnn.commands.command_parser import CommandParser
@@ -50,4 +51,5 @@ COMMANDS: dict[str, Command] = {
     "cascade": cascade,
     "extract": extract,
     "predict": predict,
+    "shards": shards,
 }

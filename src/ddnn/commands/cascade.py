@@ -22,9 +22,9 @@ def add_options(parser: CommandParser) -> None:
 def run(options: Any) -> None:
     """Do it, and print the result."""
     config = from_fields(CascadeConfig, options.as_dict())
-    from ddnn.cascading import calibrate_cascade
+    from ddnn.cascading import cascade
 
-    report, folder = calibrate_cascade(options.run, config)
+    report, folder = cascade(options.run, config)
     if options.json:
         return print_json({"folder": str(folder), **report.to_json()})
     _show(report)

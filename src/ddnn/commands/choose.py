@@ -27,22 +27,10 @@ def add_options(parser: CommandParser) -> None:
 def run(options: Any) -> None:
     """Do it, and print the result."""
     config = from_fields(ChooseConfig, options.as_dict())
-    if config.any_depth:
-        return _run_any_depth(options, config)
     from ddnn.choice import choose
     from ddnn.choice.report import as_json, show
 
     decision = choose(options.run, config)
     if options.json:
-        return print_json(as_json(decision))
-    show(decision)
-
-
-def _run_any_depth(options: Any, config: ChooseConfig) -> None:
-    from ddnn.choice.any_depth import choose_any_depth
-    from ddnn.choice.report import depths_as_json, show_depths
-
-    decided = choose_any_depth(options.run, config)
-    if options.json:
-        return print_json(depths_as_json(decided, config.output))
-    show_depths(decided, config.output)
+        return print_json(as_json(decision, config.output))
+    show(decision, config.output)

@@ -45,10 +45,16 @@ class CommandParser(ArgumentParser):
             ex = ex.__cause__ or ex.__context__  # type: ignore[assignment]
         raise UsageError(str(ex) if ex is not None else self._explain(str(message)))
 
+    def _check_value(self, action: Any, value: Any) -> None:
+        """Argparse asks this of whatever has choices: here of commands alone."""
+        if self.of_commands and value not in self.of_commands:
+            raise UsageError(f"unknown command {value!r}; {near(str(value), self.of_commands)}")
+        super()._check_value(action, value)
+
     def _explain(self, message: str) -> str:
+        """The message of jsonargparse in our words. It tells keys and values by text alone: the errors that it passes
+        on are a `TypeError` or an `ArgumentError` that hold nothing else, for unknown keys not even that."""
         text = " ".join(message.split())
-        if command := re.search(r"invalid choice: '([^']*)' \(choose from", text):
-            return f"unknown command {command[1]!r}; {near(command[1], self.of_commands)}"
         if option := re.search(r"unrecognized arguments: --([\w.]+)|does not accept option '([\w.]+)'", text):
             return self._unknown_option(option[1] or option[2])
         if value := re.search(r"Parser key \"([\w.]+)\": .*(?:Got value|Given value): (.*)", text):
@@ -67,7 +73,8 @@ class CommandParser(ArgumentParser):
         return f"unknown key --{word}{hint}; `ddnn COMMAND --help` lists the keys of a command"
 
     def _all_actions(self) -> list[Any]:
-        return [action for parser in self.of_commands.values() or [self] for action in parser._actions]
+        own = list(self._actions) if not self.of_commands else []
+        return own + [action for parser in self.of_commands.values() for action in parser._all_actions()]
 
 
 class RecipeFile(ActionConfigFile):

@@ -1,18 +1,11 @@
 """`ddnn export`: files of all nets for engines other than PyTorch, and one weight file."""
 
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ddnn.commands.command_parser import CommandParser
-from ddnn.config import EvaluateConfig, ExportConfig, from_fields
-from ddnn.reporting.progress import say
+from ddnn.config import ExportConfig, from_fields
 from ddnn.reporting.tables import millions, percent, print_json, print_table
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from ddnn.network import DepthDynamicNetwork
 
 DESCRIPTION = "graphs of all nets for other engines, with one weight file"
 
@@ -26,61 +19,12 @@ def add_options(parser: CommandParser) -> None:
 def run(options: Any) -> None:
     """Do it, and print the result."""
     config = from_fields(ExportConfig, options.as_dict())
-    from ddnn.deployment import export_onnx, export_torch
-    from ddnn.formats.staging import check_new
-    from ddnn.network.loading import load, network_directory
-    from ddnn.network.storage import read_config
-    from ddnn.runs.run_directory import RunDirectory
-    from ddnn_runtime.cascade_spec import read_cascade
+    from ddnn.deployment.from_run import export
 
-    run, directory = Path(options.run), Path(config.output or Path(options.run, "export"))
-    check_new(directory)
-    network = load(run)
-    weights = read_config(network_directory(run))["weights"]["sha256"]
-    facts: dict[str, Any] = {
-        "images": _images(network, run, config),
-        "accuracies": RunDirectory(run).read_accuracies(),
-        "cascade": read_cascade(run, network.names, weights),
-        "progress": say,
-    }
-    if config.format == "onnx":
-        export = export_onnx(network, directory, pieces=config.pieces, **facts)
-    else:
-        export = export_torch(network, directory, **facts)
-    result = {"output": str(directory), **_result(export, network)}
+    exported = export(options.run, config=config)
     if options.json:
-        return print_json(result)
-    _show(directory, result)
-
-
-def _images(network: "DepthDynamicNetwork", run: Path, config: ExportConfig) -> "Tensor":
-    """Test images of the run's data, prepared as in training."""
-    from ddnn.measuring.evaluation import open_evaluation_data
-    from ddnn.runs.run_directory import evaluation_data
-
-    wanted = EvaluateConfig(data=config.data, data_root=config.data_root, batch_size=config.check_images)
-    data = evaluation_data(run, wanted)
-    images, _ = next(iter(open_evaluation_data(network, replace(data, workers=0)).test("cpu")))
-    return images
-
-
-def _result(export: Any, network: "DepthDynamicNetwork") -> dict[str, Any]:
-    manifest = export.manifest
-    full = sum(tensor.numel() * tensor.element_size() for tensor in network[network.full].state_dict().values())
-    weights = {} if manifest.weights is None else {"weights": manifest.weights.file, "bytes": manifest.weights.bytes}
-    return {
-        "format": manifest.kind,
-        "opset": manifest.opset,
-        **weights,
-        "full_net_bytes": full,
-        "largest_difference": export.difference,
-        "nets": {
-            name: {"file": net.graph.file, "bytes": net.graph.bytes, "parameters": net.parameters, "macs": net.macs}
-            | {"depth": list(net.depth), "accuracy": net.accuracy}
-            for name, net in manifest.nets.items()
-        },
-        "pieces": [piece.graph.file for piece in manifest.pieces],
-    }
+        return print_json(exported.to_json())
+    _show(exported.output, exported.to_json())
 
 
 def _show(directory: Path, result: dict[str, Any]) -> None:

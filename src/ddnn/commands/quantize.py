@@ -1,11 +1,9 @@
 """`ddnn quantize`: an export in int8, with the blocks in float that an accuracy or a latency asks for."""
 
-from pathlib import Path
 from typing import Any
 
 from ddnn.commands.command_parser import CommandParser
 from ddnn.config import QuantizeConfig, from_fields
-from ddnn.reporting.progress import say
 from ddnn.reporting.tables import print_json
 
 DESCRIPTION = "an export in int8, with what each block and each sub-net loses"
@@ -20,23 +18,11 @@ def add_options(parser: CommandParser) -> None:
 def run(options: Any) -> None:
     """Do it, and print the result."""
     config = from_fields(QuantizeConfig, options.as_dict())
-    from ddnn.deployment.graphs import require_onnx
-    from ddnn.formats.staging import check_new
-    from ddnn.network.loading import load
+    from ddnn.deployment.from_run import quantize
 
-    require_onnx()
-    run, directory = Path(options.run), Path(config.output or Path(options.run, "export-int8"))
-    check_new(directory)
-    network = load(run)
-    from ddnn.deployment.quantization import open_images, quantize, show
-
-    result = quantize(
-        network,
-        directory,
-        open_images(network, run, config),
-        config,
-        progress=say,
-    )
+    result = quantize(options.run, config=config)
     if options.json:
         return print_json(result.to_json())
+    from ddnn.deployment.quantization import show
+
     show(result)

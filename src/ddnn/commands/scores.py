@@ -1,22 +1,12 @@
 """Scores of nets, as the commands that have some print them."""
 
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ddnn.reporting.tables import percent, print_json, print_table
 
-if TYPE_CHECKING:
-    from ddnn.measuring.evaluation import Score
-    from ddnn.network import DepthDynamicNetwork
-
-
-def as_json(network: "DepthDynamicNetwork", scores: "dict[str, Score]") -> dict[str, Any]:
-    """Depth and score of each net."""
-    return {name: {"depth": list(network.depths[name]), **asdict(score)} for name, score in scores.items()}
-
 
 def show_scores(options: Any, title: str, result: dict[str, Any]) -> None:
-    """A table, or JSON where that is asked for; `result` has the nets as `as_json` gives them."""
+    """A table, or JSON where that is asked for; `result` has the nets as `scores_as_json` gives them."""
     if options.json:
         return print_json(result)
     rows = [

@@ -1,13 +1,11 @@
 """`ddnn train`: a run directory, and the accuracy of every net on the test images."""
 
 import shlex
-from itertools import islice
 from typing import Any
 
 from ddnn.commands.command_parser import CommandParser, RecipeFile
-from ddnn.commands.scores import as_json, show_scores
+from ddnn.commands.scores import show_scores
 from ddnn.config import TrainConfig, from_fields
-from ddnn.reporting.tables import to_json
 
 DESCRIPTION = "train a network at all its depths"
 
@@ -25,17 +23,10 @@ def run(options: Any) -> int:
 
     if (count := processes_to_start(config)) > 1:
         return launch(shlex.split(options.command)[1:], count)
-    from ddnn.formats.staging import write_text
-    from ddnn.measuring.evaluation import evaluate
     from ddnn.training import train
 
     run = train(config)
-    test = islice(run.data.test(run.device, share=run.processes.share), run.config.limit)
-    scores = evaluate(run.network.to(run.device), test, shared=True)
-    if not run.processes.first:
-        return 0
-    result = {"run": str(run.directory.path), "seconds": round(run.seconds, 1), "nets": as_json(run.network, scores)}
-    write_text(run.directory.results, to_json(result) + "\n")
-    title = f"{run.directory.path}: {run.config.data} test images, {run.seconds:.1f} s of training"
-    show_scores(options, title, result)
+    if run.processes.first:
+        title = f"{run.directory.path}: {run.config.data} test images, {run.seconds:.1f} s of training"
+        show_scores(options, title, run.to_json())
     return 0

@@ -20,6 +20,7 @@ from ddnn.measuring.macs import cost
 from ddnn.objectives import make_objective
 from ddnn.training.draw import never_drawn
 from ddnn_runtime.geometry import is_small
+from ddnn_runtime.untrusted import shown
 
 
 def compare(config: CompareConfig, *, command: str = "ddnn.compare", progress: bool = True) -> dict[str, Any]:
@@ -51,6 +52,8 @@ def compare(config: CompareConfig, *, command: str = "ddnn.compare", progress: b
         >>> sorted(summary["methods"]["ekd"])
         ['resnet14', 'resnet8']
     """
+    if not isinstance(config, CompareConfig):
+        raise DDNNError(f"config must be a ddnn.CompareConfig, not {shown(config)}")
     precision, _ = pick_precision(config.train.precision, pick_device(config.train.device))  # one for all runs
     config = replace(config, train=replace(config.train, precision=precision))
     data = open_data(config.train, seed=0)

@@ -82,7 +82,7 @@ class Worker:
         else:
             config = replace(config, output=str(directory.path))
         try:
-            return train(config, network=network, data=data, progress=False).network, directory
+            return train(config, network=network, data=data, progress=False, score=False).network, directory
         except ModelFileError as error:
             reason = str(error).partition(";")[0]
             raise ModelFileError(f"{reason}; delete {directory.path}, and the same command runs it anew") from None

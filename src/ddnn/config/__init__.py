@@ -11,7 +11,7 @@ from ddnn.config.compare import OWN_KEYS, CompareConfig
 from ddnn.config.data import AugmentConfig, DataConfig, ShardsConfig
 from ddnn.config.ekd import EKDConfig
 from ddnn.config.export import ExportConfig
-from ddnn.config.fields import from_fields
+from ddnn.config.fields import configured, from_fields
 from ddnn.config.method import METHODS, Method
 from ddnn.config.profile import PRECISIONS, RUNTIMES, ProfileConfig
 from ddnn.config.quantize import QuantizeConfig
@@ -38,5 +38,6 @@ __all__ = [
     "QuantizeConfig",
     "ShardsConfig",
     "TrainConfig",
+    "configured",
     "from_fields",
 ]

@@ -98,7 +98,7 @@ class DataConfig:
     Args:
         data: digits, cifar10, cifar100, imagenet, folder:PATH (train/ and val/ with one folder a class), parquet:PATH
             (train.parquet and test.parquet in Hugging Face's layout), shards:PATH or shards:URL (WebDataset's tar files
-            with an index, which python -m ddnn.data.shards makes).
+            with an index, which ddnn shards makes).
         data_root: where cifar10, cifar100 and imagenet are; the first two are downloaded there if need be.
         image_size: side of the square images in pixels; None means the data set's own, or 224 where sizes differ.
         train_images: use only that many training images, the same for each run; None means all.

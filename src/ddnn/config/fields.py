@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
+from os import PathLike, fspath
 from typing import Any, TypeVar
 
-from ddnn.errors import DDNNError
-from ddnn_runtime.schema import hints_of, misfit
+from ddnn.errors import DDNNError, near
+from ddnn_runtime.schema import hints_of, misfit, unknown_keys
+from ddnn_runtime.untrusted import shown
 
 Config = TypeVar("Config")
 
@@ -28,6 +30,35 @@ def from_fields(kind: type[Config], values: Mapping[str, Any]) -> Config:
     return kind(**arguments)
 
 
+def configured(kind: type[Config], config: Any, keys: Mapping[str, Any]) -> Config:
+    """The configuration that a public function was given: whole, by keys, or whole with some keys changed.
+
+    Args:
+        kind: of configuration.
+        config: a whole one; None means the defaults.
+        keys: fields of it, as keyword arguments; for one that is a configuration itself, a mapping will do.
+
+    Raises:
+        DDNNError: if it is another kind, has no such key, or a value makes no sense.
+
+    >>> from ddnn.config import ExportConfig
+    >>> configured(ExportConfig, ExportConfig(format="torch"), {"pieces": False}).pieces
+    False
+    >>> configured(ExportConfig, None, {"peaces": False})
+    Traceback (most recent call last):
+    ...
+    ddnn_runtime.errors.DDNNError: there is no key 'peaces' in ExportConfig; did you mean pieces? Allowed: format, \
+output, pieces, check_images, data, data_root
+    """
+    if config is not None and not isinstance(config, kind):
+        raise DDNNError(f"config must be a ddnn.{kind.__name__}, not {shown(config)}")
+    for key in unknown_keys(kind, keys):
+        known = [item.name for item in fields(kind)]  # pyright: ignore[reportArgumentType]  # a dataclass
+        raise DDNNError(f"there is no key {key!r} in {kind.__name__}; {near(key, known)}")
+    given = {} if config is None else {item.name: getattr(config, item.name) for item in fields(kind)}  # pyright: ignore[reportArgumentType]
+    return from_fields(kind, {**given, **keys})
+
+
 def check(condition: bool, message: str) -> None:
     """Raise a DDNNError with the message, unless the condition holds."""
     if not condition:
@@ -40,6 +71,7 @@ def listed(given: list[str] | str) -> list[str]:
     >>> listed("eager, onnx")
     ['eager', 'onnx']
     """
+    given = fspath(given) if isinstance(given, PathLike) else given  # which passes for a text, see `check_types`
     return [word.strip() for word in given.split(",") if word.strip()] if isinstance(given, str) else list(given)
 
 
@@ -52,7 +84,7 @@ def whole_numbers(key: str, given: list[int] | int | str, example: str) -> list[
     >>> whole_numbers("batch_sizes", "1,8", "1,8"), whole_numbers("threads", 2, "1,2")
     ([1, 8], [2])
     """
-    if not isinstance(given, str):
+    if not isinstance(given, str | PathLike):
         return [given] if isinstance(given, int) else list(given)
     words = listed(given)
     for word in words:
@@ -75,5 +107,8 @@ def check_types(config: Any, prefix: str = "") -> None:
     An integer is a number too, a tuple a list, and a path a text. The prefix, such as `ekd.`, goes before the name.
     """
     for name, hint in hints_of(type(config)).items():
-        wrong = misfit(getattr(config, name), hint, f"{prefix}{name}")
+        value = getattr(config, name)
+        if is_dataclass(hint) and not isinstance(value, hint):  # type: ignore[arg-type]  # a mapping would fit, too
+            raise DDNNError(f"{prefix}{name} must be a {hint.__name__}, not {shown(value)}")  # type: ignore[union-attr]
+        wrong = misfit(value, hint, f"{prefix}{name}")
         check(wrong is None, str(wrong))

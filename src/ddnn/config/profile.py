@@ -50,7 +50,7 @@ class ProfileConfig:
         _check_numbers("batch_sizes", self.batch_size_list, "1,8")
         _check_numbers("image_sizes", self.image_size_list, "32,224")
         _check_numbers("threads", self.thread_list, "1,2")
-        check(self.device_name is None or bool(self.device_name.strip()), "device_name is empty; give it a name")
+        check(self.device_name is None or bool(str(self.device_name).strip()), "device_name is empty; give it a name")
 
     @property
     def batch_size_list(self) -> list[int]:

@@ -87,8 +87,8 @@ class Data:
         self._given = spec and spec.allowing(config.max_pixels)
         self._reading = self._given.reading if self._given else config.reading
         self._decoded: dict[str, tuple[Split, Tensor]] = {}
-        self.channels = spec.channels if spec else source.channels
-        self.size = (
+        self.channels: int = spec.channels if spec else source.channels
+        self.size: tuple[int, int] = (
             spec.size if spec else _square(config.image_size or source.own_side(config.max_corrupt > 0) or _USUAL_SIDE)
         )
 

@@ -4,10 +4,10 @@ torchvision's own transforms do it; here they draw from (seed, epoch, batch), so
 have, and all processes alike. The partner of an image is the one before it in the same process's part of the batch.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torchvision.transforms import v2
 
 from ddnn.config import AugmentConfig
@@ -45,7 +45,7 @@ class MixingLoader:
         parts: that batches come in.
     """
 
-    def __init__(self, loader: TrainingLoader, ways: list[v2.Transform], seed: int, parts: int) -> None:
+    def __init__(self, loader: TrainingLoader, ways: Sequence[nn.Module], seed: int, parts: int) -> None:
         self._loader, self._ways, self._seed, self._parts = loader, ways, seed, parts
         self._epoch, self._first = 0, 0
 

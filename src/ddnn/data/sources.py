@@ -11,6 +11,7 @@ import torch
 from ddnn.config import ShardsConfig
 from ddnn.data.splits import ArrayImages, Source, Split, hold_out
 from ddnn.errors import DataError, near
+from ddnn.formats.arguments import path_of
 
 if TYPE_CHECKING:
     from torchvision.datasets import CIFAR10
@@ -47,7 +48,7 @@ def open_source(data: str, data_root: str, shards: ShardsConfig | None = None) -
         from ddnn.data.shards import open_shards
 
         return open_shards(path, shards or ShardsConfig())
-    root = Path(path).expanduser()
+    root = path_of(path, "the path of data").expanduser()
     if kind == "folder":
         from ddnn.data.folder import open_folder
 

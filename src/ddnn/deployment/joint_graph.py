@@ -53,7 +53,7 @@ class JointGraph:
 
     def __init__(self, network: DepthDynamicNetwork, images: Tensor) -> None:
         self._network = network
-        self.pieces = tuple(_pieces(network, images))
+        self.pieces: tuple[GraphPiece, ...] = tuple(_pieces(network, images))
         self._names = [name for piece in self.pieces for name in piece.outputs]
         self._model = make_graph(_AllSegments(network), [images], [INPUT], self._names, " and ".join(network.names))
         self._outputs = dict(zip(self._names, self._model.graph.outputs, strict=True))

@@ -149,7 +149,9 @@ def leave_it_to_another(status: int = 1) -> NoReturn:
 
 def is_lost_connection(error: BaseException) -> bool:
     """Whether this is how torch tells that another process does not answer any more."""
-    return _several() and (isinstance(error, distributed.DistError) or "gloo" in str(error))
+    lost = isinstance(error, distributed.DistError)  # of NCCL and of the store
+    told = isinstance(error, RuntimeError) and "gloo" in str(error)  # whose errors torch passes on without a type
+    return _several() and (lost or told)
 
 
 def is_first() -> bool:

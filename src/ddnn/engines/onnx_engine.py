@@ -37,10 +37,11 @@ class OnnxEngine(Engine):
         self._directory, self._threads = directory, threads
         self._runtime = Runtime(directory, threads=threads, max_pixels=max_pixels)
         self.manifest: Manifest = self._runtime.manifest
-        self.names, self.precision = self.manifest.names, self.manifest.precision
-        self.title = f"onnxruntime, {self.precision}"
-        self.input_shape = self.manifest.input_shape
-        self.class_names = self._runtime.class_names
+        self.names: tuple[str, ...] = self.manifest.names
+        self.precision: str = self.manifest.precision
+        self.title: str = f"onnxruntime, {self.precision}"
+        self.input_shape: tuple[int, int, int] = self.manifest.input_shape
+        self.class_names: tuple[str, ...] | None = self._runtime.class_names
 
     def read(self, *paths: str | Path) -> np.ndarray:
         """See `Engine.read`."""

@@ -44,13 +44,14 @@ class TorchEngine(Engine):
     ) -> None:
         self._network, self._models, self._spec = network.eval(), dict(models or {}), network.data_spec
         self._device = next(network.parameters()).device
-        self.device, self.names = self._device.type, network.names
+        self.device: str = self._device.type
+        self.names: tuple[str, ...] = network.names
         kind = next(self._model(network.full).parameters()).dtype
-        self.precision = next((name for name, other in TYPES.items() if other == kind), str(kind))
-        self.title = f"PyTorch on {self.device}"
+        self.precision: str = next((name for name, other in TYPES.items() if other == kind), str(kind))
+        self.title: str = f"PyTorch on {self.device}"
         height, width = self._spec.size if self._spec else network.family.default_input[1:]
-        self.input_shape = input_shape or (network.in_channels, height, width)
-        self.class_names = self._spec.class_names if self._spec else None
+        self.input_shape: tuple[int, int, int] = input_shape or (network.in_channels, height, width)
+        self.class_names: tuple[str, ...] | None = self._spec.class_names if self._spec else None
 
     def read(self, *paths: str | Path) -> np.ndarray:
         """See `Engine.read`."""

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from ddnn.errors import DDNNError, near
 from ddnn.families import cifar_resnet, cifar_wide_resnet, convnext, densenet, resnet, swin, vgg, vit
 from ddnn.families.family import Depth, Family, Step, nests
+from ddnn.formats.arguments import depth_of
+from ddnn_runtime.untrusted import shown
 
 _MODULES = (resnet, vgg, densenet, convnext, swin, vit, cifar_resnet, cifar_wide_resnet)
 
@@ -54,6 +56,8 @@ def resolve_depths(family: Family, full: Depth, subnets: Mapping[str, Depth | No
 
 
 def _resolve(family: Family, full: Depth, name: str, depth: Depth | None) -> Depth:
+    if not isinstance(name, str):
+        raise DDNNError(f"a sub-net must have a text as its name, not {shown(name)}")
     inner = [member for member, size in family.members.items() if nests(size, full) and size != full]
     allowed = f"allowed here: {', '.join(inner) or 'no named member'}, or a depth per stage of at most {full}"
     if depth is None:
@@ -64,7 +68,7 @@ def _resolve(family: Family, full: Depth, name: str, depth: Depth | None) -> Dep
                 f"{name} does not nest: it is of the family {other.name}, the full net of {family.name}, "
                 f"whose blocks have other shapes; {allowed}"
             )
-    depth = tuple(depth)
+    depth = depth_of(depth, name)
     taken = {member: size for known in REGISTRY.values() for member, size in known.members.items()}
     if family.name in REGISTRY and name in taken and (family.members.get(name) != depth):
         raise DDNNError(

@@ -15,6 +15,7 @@ from torchvision.models.resnet import BasicBlock
 from ddnn.errors import DDNNError
 from ddnn.families.family import Depth, Family, Step, flatten
 from ddnn.families.resnet import block_steps, last_norms
+from ddnn_runtime.untrusted import shown
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,8 @@ class CifarResNetOptions:
     def __post_init__(self) -> None:
         if self.shortcut not in ("A", "B"):
             raise DDNNError(f"shortcut must be A or B, not {self.shortcut!r}")
-        if not isinstance(self.width, int) or self.width < 1:
-            raise DDNNError(f"width must be a whole number of at least 1, not {self.width!r}")
+        if not isinstance(self.width, int) or not 1 <= self.width <= 1000:
+            raise DDNNError(f"width must be a whole number from 1 to 1000, not {shown(self.width)}")
 
 
 class PadShortcut(nn.Module):
@@ -42,7 +43,8 @@ class PadShortcut(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
-        self.in_channels, self.out_channels = in_channels, out_channels
+        self.in_channels = in_channels
+        self.out_channels = out_channels
 
     def forward(self, x: Tensor) -> Tensor:
         """(batch, in_channels, h, w) to (batch, out_channels, ceil(h / 2), ceil(w / 2))."""
@@ -75,14 +77,14 @@ class CifarResNet(nn.Module):
     ) -> None:
         super().__init__()
         channels = [16 * width, 32 * width, 64 * width]
-        self.conv1 = nn.Conv2d(in_channels, channels[0], 3, padding=1, bias=False)
-        self.bn1 = nn.BatchNorm2d(channels[0])
-        self.relu = nn.ReLU(inplace=True)
-        self.layer1 = _stage(depth[0], channels[0], channels[0], shortcut)
-        self.layer2 = _stage(depth[1], channels[0], channels[1], shortcut)
-        self.layer3 = _stage(depth[2], channels[1], channels[2], shortcut)
-        self.avgpool = nn.AdaptiveAvgPool2d(1)
-        self.fc = nn.Linear(channels[2], num_classes)
+        self.conv1: nn.Conv2d = nn.Conv2d(in_channels, channels[0], 3, padding=1, bias=False)
+        self.bn1: nn.BatchNorm2d = nn.BatchNorm2d(channels[0])
+        self.relu: nn.ReLU = nn.ReLU(inplace=True)
+        self.layer1: nn.Sequential = _stage(depth[0], channels[0], channels[0], shortcut)
+        self.layer2: nn.Sequential = _stage(depth[1], channels[0], channels[1], shortcut)
+        self.layer3: nn.Sequential = _stage(depth[2], channels[1], channels[2], shortcut)
+        self.avgpool: nn.AdaptiveAvgPool2d = nn.AdaptiveAvgPool2d(1)
+        self.fc: nn.Linear = nn.Linear(channels[2], num_classes)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
@@ -115,7 +117,7 @@ class CifarResNetFamily(Family):
     name = "cifar_resnet"
     members: Mapping[str, Depth] = {f"resnet{6 * n + 2}": (n, n, n) for n in (1, 2, 3, 5, 7, 9, 18)}
     options: type = CifarResNetOptions
-    default_input = (3, 32, 32)
+    default_input: tuple[int, int, int] = (3, 32, 32)
     default_classes = 10
 
     def build(self, depth: Depth, num_classes: int, in_channels: int, options: CifarResNetOptions) -> CifarResNet:

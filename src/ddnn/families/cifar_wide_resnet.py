@@ -46,12 +46,12 @@ class PreActivationBlock(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int, stride: int, dropout: float) -> None:
         super().__init__()
-        self.bn1 = nn.BatchNorm2d(in_channels)
-        self.conv1 = nn.Conv2d(in_channels, out_channels, 3, stride, padding=1, bias=False)
-        self.bn2 = nn.BatchNorm2d(out_channels)
-        self.dropout = nn.Dropout(dropout)
-        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False)
-        self.shortcut = None
+        self.bn1: nn.BatchNorm2d = nn.BatchNorm2d(in_channels)
+        self.conv1: nn.Conv2d = nn.Conv2d(in_channels, out_channels, 3, stride, padding=1, bias=False)
+        self.bn2: nn.BatchNorm2d = nn.BatchNorm2d(out_channels)
+        self.dropout: nn.Dropout = nn.Dropout(dropout)
+        self.conv2: nn.Conv2d = nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False)
+        self.shortcut: nn.Conv2d | None = None
         if in_channels != out_channels or stride != 1:
             self.shortcut = nn.Conv2d(in_channels, out_channels, 1, stride, bias=False)
 
@@ -75,14 +75,14 @@ class CifarWideResNet(nn.Module):
     def __init__(self, depth: Depth, num_classes: int, in_channels: int, options: WideResNetOptions) -> None:
         super().__init__()
         channels = [16, *(16 * options.width * factor for factor in (1, 2, 4))]
-        self.conv1 = nn.Conv2d(in_channels, channels[0], 3, padding=1, bias=False)
-        self.layer1 = _stage(depth[0], channels[0], channels[1], 1, options.dropout)
-        self.layer2 = _stage(depth[1], channels[1], channels[2], 2, options.dropout)
-        self.layer3 = _stage(depth[2], channels[2], channels[3], 2, options.dropout)
-        self.bn1 = nn.BatchNorm2d(channels[-1])
-        self.relu = nn.ReLU()
-        self.avgpool = nn.AdaptiveAvgPool2d(1)
-        self.fc = nn.Linear(channels[-1], num_classes)
+        self.conv1: nn.Conv2d = nn.Conv2d(in_channels, channels[0], 3, padding=1, bias=False)
+        self.layer1: nn.Sequential = _stage(depth[0], channels[0], channels[1], 1, options.dropout)
+        self.layer2: nn.Sequential = _stage(depth[1], channels[1], channels[2], 2, options.dropout)
+        self.layer3: nn.Sequential = _stage(depth[2], channels[2], channels[3], 2, options.dropout)
+        self.bn1: nn.BatchNorm2d = nn.BatchNorm2d(channels[-1])
+        self.relu: nn.ReLU = nn.ReLU()
+        self.avgpool: nn.AdaptiveAvgPool2d = nn.AdaptiveAvgPool2d(1)
+        self.fc: nn.Linear = nn.Linear(channels[-1], num_classes)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
@@ -106,7 +106,7 @@ class CifarWideResNetFamily(Family):
     name = "cifar_wide_resnet"
     members: Mapping[str, Depth] = {f"wrn{6 * n + 4}": (n, n, n) for n in (2, 3, 4, 6)}
     options: type = WideResNetOptions
-    default_input = (3, 32, 32)
+    default_input: tuple[int, int, int] = (3, 32, 32)
     default_classes = 10
 
     def build(self, depth: Depth, num_classes: int, in_channels: int, options: WideResNetOptions) -> CifarWideResNet:

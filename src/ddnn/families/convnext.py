@@ -18,7 +18,7 @@ class ConvNeXtFamily(Family):
     members: Mapping[str, Depth] = {"convnext_tiny": (3, 3, 9, 3), "convnext_small": (3, 3, 27, 3)}
     options: type = StochasticDepthOptions
 
-    def build(self, depth: Depth, num_classes: int, in_channels: int, options: StochasticDepthOptions) -> ConvNeXt:
+    def build(self, depth: Depth, num_classes: int, in_channels: int, options: StochasticDepthOptions) -> nn.Module:
         """A `torchvision.models.ConvNeXt`; see `Family.build`."""
         settings = [
             CNBlockConfig(channels, following, blocks)

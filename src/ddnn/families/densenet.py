@@ -39,7 +39,7 @@ class DenseNetOptions:
             raise DDNNError(f"stem must be imagenet or small, not {self.stem!r}")
         if not isinstance(self.growth, int) or self.growth < 1:
             raise DDNNError(f"growth must be a whole number of at least 1, not {self.growth!r}")
-        if not 0 <= self.dropout < 1:
+        if not isinstance(self.dropout, int | float) or not 0 <= self.dropout < 1:
             raise DDNNError(f"dropout must be in [0, 1), not {self.dropout}")
 
 
@@ -84,10 +84,10 @@ class TorchvisionDenseNet(Family):
         self.name = name
         self.members = members
         self.options = options
-        self.default_input = (3, side, side)
+        self.default_input: tuple[int, int, int] = (3, side, side)
         self.default_classes = classes
 
-    def build(self, depth: Depth, num_classes: int, in_channels: int, options: DenseNetOptions) -> DenseNet:
+    def build(self, depth: Depth, num_classes: int, in_channels: int, options: DenseNetOptions) -> nn.Module:
         """A `torchvision.models.DenseNet`; see `Family.build`."""
         model = DenseNet(
             options.growth,

@@ -1,6 +1,7 @@
 """A user's own model as a family of one member: a sub-net is the model with the last blocks of each stage left out."""
 
 import warnings
+from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import Any
@@ -51,7 +52,7 @@ class OwnModel(Family):
         self._stages = stages
         self._blocks = {stage: _block_paths(model, stage) for stage in stages}
         self.full_depth: Depth = tuple(len(blocks) for blocks in self._blocks.values())
-        self.members = {full: self.full_depth}
+        self.members: Mapping[str, Depth] = {full: self.full_depth}
         self.out_of_place: tuple[str, ...] = ()
         self._title = type(model).__name__
         self._warned = False

@@ -6,7 +6,7 @@ Basic-block and bottleneck nets do not nest in each other: their blocks have dif
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
@@ -36,15 +36,13 @@ class TorchvisionResNet(Family):
 
     options: type = ResNetOptions
 
-    def __init__(
-        self, name: str, members: Mapping[str, Depth], block: type[BasicBlock] | type[Bottleneck], base_width: int = 64
-    ) -> None:
+    def __init__(self, name: str, members: Mapping[str, Depth], block: type[nn.Module], base_width: int = 64) -> None:
         self.name = name
         self.members = members
-        self._block = block
+        self._block: Any = block  # BasicBlock or Bottleneck
         self._base_width = base_width
 
-    def build(self, depth: Depth, num_classes: int, in_channels: int, options: ResNetOptions) -> ResNet:
+    def build(self, depth: Depth, num_classes: int, in_channels: int, options: ResNetOptions) -> nn.Module:
         """A `torchvision.models.ResNet`; see `Family.build`."""
         model = ResNet(self._block, list(depth), num_classes=num_classes, width_per_group=self._base_width)
         if options.stem == "small":

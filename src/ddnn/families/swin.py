@@ -48,9 +48,7 @@ class TorchvisionSwin(Family):
         self._merging = merging
         self._window = window
 
-    def build(
-        self, depth: Depth, num_classes: int, in_channels: int, options: StochasticDepthOptions
-    ) -> SwinTransformer:
+    def build(self, depth: Depth, num_classes: int, in_channels: int, options: StochasticDepthOptions) -> nn.Module:
         """A `torchvision.models.SwinTransformer`; see `Family.build`."""
         model = SwinTransformer(
             patch_size=[4, 4],

@@ -94,7 +94,7 @@ class TimmModel(OwnModel):
         sketch = self._sketch(self._chosen.model)
         super().__init__(sketch, find_stages(sketch, self._chosen.model), net_name(self._chosen.model))
         self._title = f"timm's {self._chosen.model}"
-        self.default_input = (in_channels, *image_size(sketch))
+        self.default_input: tuple[int, int, int] = (in_channels, *image_size(sketch))
         with torch.device(next(sketch.parameters()).device):  # for tensors that its forward pass makes
             self._trial = self.try_blocks(torch.zeros(2, *self.default_input))
         self._layout = ImageLayout.of(sketch)

@@ -29,7 +29,7 @@ class VGGOptions:
     dropout: float = 0.5
 
     def __post_init__(self) -> None:
-        if not 0 <= self.dropout < 1:
+        if not isinstance(self.dropout, int | float) or not 0 <= self.dropout < 1:
             raise DDNNError(f"dropout must be in [0, 1), not {self.dropout}")
 
 
@@ -43,7 +43,7 @@ class TorchvisionVGG(Family):
         self.members = members
         self._batch_norm = batch_norm
 
-    def build(self, depth: Depth, num_classes: int, in_channels: int, options: VGGOptions) -> VGG:
+    def build(self, depth: Depth, num_classes: int, in_channels: int, options: VGGOptions) -> nn.Module:
         """A `torchvision.models.VGG`; see `Family.build`."""
         layers = convolutions(depth, in_channels, self._batch_norm)
         return VGG(layers, num_classes=num_classes, dropout=options.dropout)
@@ -64,9 +64,9 @@ class CifarVGG(nn.Module):
 
     def __init__(self, depth: Depth, num_classes: int = 10, in_channels: int = 3) -> None:
         super().__init__()
-        self.features = convolutions(depth, in_channels, batch_norm=True)
-        self.avgpool = nn.AdaptiveAvgPool2d(1)
-        self.classifier = nn.Linear(CHANNELS[-1], num_classes)
+        self.features: nn.Sequential = convolutions(depth, in_channels, batch_norm=True)
+        self.avgpool: nn.AdaptiveAvgPool2d = nn.AdaptiveAvgPool2d(1)
+        self.classifier: nn.Linear = nn.Linear(CHANNELS[-1], num_classes)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
@@ -83,7 +83,7 @@ class CifarVGGFamily(Family):
 
     name = "cifar_vgg"
     members: Mapping[str, Depth] = {f"cifar_vgg{layers}_bn": depth for layers, depth in DEPTHS.items()}
-    default_input = (3, 32, 32)
+    default_input: tuple[int, int, int] = (3, 32, 32)
     default_classes = 10
 
     def build(self, depth: Depth, num_classes: int, in_channels: int, options: NoOptions) -> CifarVGG:

@@ -3,7 +3,7 @@
 B and L differ in width, and so do not nest; within each, every depth does: `{"vit_6": (6,)}`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import isqrt
 
@@ -66,12 +66,12 @@ class TorchvisionViT(Family):
 
     def __init__(self, name: str, layers: int, patch: int, heads: int, width: int) -> None:
         self.name = name
-        self.members = {name: (layers,)}
+        self.members: Mapping[str, Depth] = {name: (layers,)}
         self._patch = patch
         self._heads = heads
         self._width = width
 
-    def build(self, depth: Depth, num_classes: int, in_channels: int, options: ViTOptions) -> VisionTransformer:
+    def build(self, depth: Depth, num_classes: int, in_channels: int, options: ViTOptions) -> nn.Module:
         """A `torchvision.models.VisionTransformer`; see `Family.build`."""
         if options.image_size % self._patch:
             raise DDNNError(f"image_size must be a multiple of {self.name}'s patch, {self._patch} pixels, "

@@ -1,7 +1,7 @@
 """How good each net of a network is on a data set: all of them in one pass over the images."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
 from math import isfinite
 from typing import Any
 
@@ -10,8 +10,6 @@ from torch import Tensor
 from torch.nn import functional
 from torchmetrics.classification import MulticlassAccuracy, MulticlassCalibrationError
 
-from ddnn.config import DataConfig
-from ddnn.data import Data, open_data
 from ddnn.distributed.processes import total
 from ddnn.errors import DataError
 from ddnn.families.modes import in_mode
@@ -38,6 +36,11 @@ class Score:
     images: int
 
 
+def scores_as_json(network: DepthDynamicNetwork, scores: Mapping[str, Score]) -> dict[str, Any]:
+    """Depth and score of each net, ready for JSON."""
+    return {name: {"depth": list(network.depths[name]), **asdict(score)} for name, score in scores.items()}
+
+
 def evaluate(
     network: DepthDynamicNetwork, batches: Iterable[tuple[Tensor, Tensor]], *, shared: bool = False
 ) -> dict[str, Score]:
@@ -60,22 +63,6 @@ def evaluate(
             for name, output in network.forward_all(images).items():
                 tallies[name].add(output.logits.float(), labels)
     return {name: tally.score() for name, tally in tallies.items()}
-
-
-def open_evaluation_data(network: DepthDynamicNetwork, config: DataConfig) -> Data:
-    """A data set whose images are prepared as the network saw them in training.
-
-    Raises:
-        DataError: if it cannot be opened, or has other channels or another number of classes than the network.
-    """
-    data = open_data(config, seed=0, spec=network.data_spec)
-    classes, channels = data.spec.num_classes, data.spec.channels
-    if (classes, channels) != (network.num_classes, network.in_channels):
-        raise DataError(
-            f"{config.data} has {classes} classes and {channels} channels, the network "
-            f"{network.num_classes} and {network.in_channels}; evaluate it on data like its own"
-        )
-    return data
 
 
 def _check_labels(labels: Tensor, images: int, classes: int) -> None:

@@ -13,10 +13,14 @@ from ddnn.families import Depth, Step, family_of
 from ddnn.families.modes import in_mode
 from ddnn.families.own_model import OwnModel
 from ddnn.families.timm_models import PREFIX, TimmModel
+from ddnn.formats.arguments import flag_of, mapping_of, name_of, names_of, path_of
 from ddnn.network.depth_dynamic import DepthDynamicNetwork
-from ddnn.network.subnets import PrivateNorms, Subnets, named_depths, resolve_subnets, with_private_norms
+from ddnn.network.subnets import PrivateNorms, Subnets, check_name, named_depths, resolve_subnets, with_private_norms
 from ddnn.network.weights import load_private, load_weights, read_weights
+from ddnn_runtime.untrusted import shown
 
+MOST_CHANNELS = 10_000_000
+"""Far more classes or channels than anybody has."""
 Weights = str | Path | Mapping[str, str | Path]
 
 
@@ -60,9 +64,10 @@ def build(
         >>> net.names
         ('tiny', 'resnet18', 'resnet34')
     """
+    name_of(full, "full")
     _check_counts(num_classes=num_classes, in_channels=in_channels)
     wanted = named_depths(subnets)
-    if zero_init and weights is not None:
+    if flag_of(zero_init, "zero_init") and weights is not None:
         raise DDNNError("zero_init and weights exclude each other: it would replace what is loaded; leave one out")
     if full.startswith(PREFIX):
         family = TimmModel(full, num_classes, in_channels, options)
@@ -122,9 +127,14 @@ def from_model(
         >>> net(torch.zeros(1, 3, 64, 64), "half").shape
         torch.Size([1, 5])
     """
-    stages = tuple(stages)
+    if not isinstance(model, nn.Module):
+        raise DDNNError(f"model must be an nn.Module, not {shown(model)}")
+    if not isinstance(example, Tensor | None):
+        raise DDNNError(f"example must be a batch of images, a tensor, not {shown(example)}")
+    check_name(name)
+    stages = tuple(names_of(stages, "stages"))
     family = OwnModel(model, stages, name)
-    wanted: dict[str, Depth | None] = {subnet: tuple(depth) for subnet, depth in subnets.items()}
+    wanted: dict[str, Depth | None] = dict(mapping_of(subnets, "subnets", "{'half': (2, 2)}"))
     depths = resolve_subnets(family, name, {name: family.full_depth}, wanted)
     private = with_private_norms(private_norms, depths)
     trial = family.try_blocks(example)
@@ -159,8 +169,8 @@ def _try_subnets(network: DepthDynamicNetwork, images: Tensor) -> None:
 
 def _check_counts(**counts: int) -> None:
     for what, count in counts.items():
-        if not isinstance(count, int) or count < 1:
-            raise DDNNError(f"{what} must be a whole number of at least 1, not {count!r}")
+        if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= MOST_CHANNELS:
+            raise DDNNError(f"{what} must be a whole number from 1 to {MOST_CHANNELS}, not {shown(count)}")
 
 
 def _sources(weights: Weights | None, full: str, depths: Mapping[str, Depth]) -> dict[str, str]:
@@ -168,7 +178,8 @@ def _sources(weights: Weights | None, full: str, depths: Mapping[str, Depth]) ->
     sources = weights if isinstance(weights, Mapping) else {full: weights} if weights is not None else {}
     for name in sources:
         if name != full and name not in depths:
-            raise DDNNError(f"weights are given for {name!r}, which is no net here; {near(name, [full, *depths])}")
+            raise DDNNError(f"weights are given for {name!r}, which is no net here; {near(str(name), [full, *depths])}")
+        path_of(sources[name], f"the weights of {name}")
     return {name: str(source) for name, source in sources.items()}
 
 

@@ -4,13 +4,16 @@ There is no state to switch: the active depth is the module that is called.
 """
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ddnn.errors import DDNNError
+from ddnn.formats.arguments import flag_of, names_of
 from ddnn.network.cascade import CascadeOutput, run_cascade
-from ddnn.network.lanes import ForkGradients, Output, run, run_separately
+from ddnn.network.inputs import refuse_images
+from ddnn.network.lanes import ForkGradients, Output, check_fork_gradients, run, run_separately
 from ddnn.network.nested_nets import NestedNets
 from ddnn.network.segments import Segment, whole_nets
 from ddnn_runtime.cascade_spec import check_boost, participants
@@ -40,8 +43,17 @@ class DepthDynamicNetwork(NestedNets):
     """
 
     def forward(self, x: Tensor, name: str | None = None) -> Tensor:
-        """Logits (batch, classes) of one net, by default the full net, for images (batch, channels, height, width)."""
-        return self[self.full if name is None else name](x)
+        """Logits (batch, classes) of one net, by default the full net, for images (batch, channels, height, width).
+
+        Raises:
+            DDNNError: if there is no such net, or it cannot take these images.
+        """
+        net = self[self.full if name is None else name]
+        try:
+            return net(x)
+        except Exception as error:
+            self._refuse(x, error)
+            raise
 
     def forward_all(
         self,
@@ -72,8 +84,8 @@ class DepthDynamicNetwork(NestedNets):
             For each name, shallow to deep, its logits and one feature a stage.
 
         Raises:
-            DDNNError: for an unknown name, or if `recompute` or the mean is wanted of nets that cannot be told apart
-                into steps.
+            DDNNError: for an unknown name, images that the nets cannot take, or if `recompute` or the mean is wanted
+                of nets that cannot be told apart into steps.
 
         Example:
             >>> import ddnn, torch
@@ -84,13 +96,18 @@ class DepthDynamicNetwork(NestedNets):
         """
         nets = self._chosen(names)
         taught = tuple(self._chosen(teaching))
-        if recompute:
+        if flag_of(recompute, "recompute"):
             self.check_recompute()
         if fork_gradients != "sum":
+            check_fork_gradients(fork_gradients)
             self.check_forks()
-        if not self.shares_prefix:
-            return {name: self._run_separately(name, x, name not in taught) for name in nets}
-        return run(self._routes.plan(tuple(nets), taught), nets, x, recompute, fork_gradients)
+        try:
+            if not self.shares_prefix:
+                return {name: self._run_separately(name, x, name not in taught) for name in nets}
+            return run(self._routes.plan(tuple(nets), taught), nets, x, recompute, fork_gradients)
+        except Exception as error:
+            self._refuse(x, error)
+            raise
 
     def cascade(
         self, x: Tensor, thresholds: Mapping[str, float], *, last: str | None = None, boost: float = 0.0
@@ -106,7 +123,8 @@ class DepthDynamicNetwork(NestedNets):
                 `ddnn.network.cascade`; thresholds suit the share that they were chosen with.
 
         Raises:
-            DDNNError: in training mode; for unknown nets, nets not before `last`, or numbers outside [0, 1].
+            DDNNError: in training mode; for unknown nets, nets not before `last`, numbers outside [0, 1], or images
+                that the nets cannot take.
 
         Example:
             >>> import ddnn, torch
@@ -115,7 +133,12 @@ class DepthDynamicNetwork(NestedNets):
             torch.Size([2, 10])
         """
         nets = {name: self[name] for name in participants(self.names, thresholds, last)}
-        return run_cascade(nets, self.segments(nets), thresholds, x, check_boost(boost))
+        share = check_boost(boost)
+        try:
+            return run_cascade(nets, self.segments(nets), thresholds, x, share)
+        except Exception as error:
+            self._refuse(x, error)
+            raise
 
     def segments(self, names: Iterable[str] | None = None) -> tuple[Segment, ...]:
         """What several nets consist of, cut where they part: each segment after the one whose value goes into it.
@@ -148,6 +171,11 @@ class DepthDynamicNetwork(NestedNets):
                 "blocks, so its nets run one by one; leave it out"
             )
 
+    def _refuse(self, images: Any, error: Exception) -> None:
+        """Raise a DDNNError if the error comes of images that this network cannot take."""
+        usual = self.data_spec.size if self.data_spec else self.family.default_input[1:]
+        refuse_images(images, error, self, self.in_channels, usual)
+
     def _run_separately(self, name: str, x: Tensor, learns: bool) -> Output:
         ends = self.family.stage_ends(self.depths[name])
         with torch.set_grad_enabled(learns and torch.is_grad_enabled()):
@@ -155,5 +183,5 @@ class DepthDynamicNetwork(NestedNets):
 
     def _chosen(self, names: Iterable[str] | None) -> dict[str, nn.Module]:
         """These nets, or all, shallow to deep."""
-        chosen = {name: self[name] for name in (self.names if names is None else names)}
+        chosen = {name: self[name] for name in (self.names if names is None else names_of(names, "names"))}
         return {name: chosen[name] for name in self.names if name in chosen}

@@ -12,19 +12,27 @@ Nets that only teach take part without a gradient from where they have left all 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor, nn
 
+from ddnn.errors import DDNNError
 from ddnn.families.family import Step
 from ddnn.network.fork_gradients import scaled
 from ddnn.network.joint_call import can_pay, joint_call
 from ddnn.network.recomputing import recomputed
+from ddnn_runtime.untrusted import shown
 
 ForkGradients = Literal["sum", "mean"]
 """What flows into what nets have in common: the sum of their gradients, or the mean, see
 `ddnn.network.fork_gradients`."""
+
+
+def check_fork_gradients(given: str) -> None:
+    """Raise a DDNNError if it is no `ForkGradients`."""
+    if given not in get_args(ForkGradients):
+        raise DDNNError(f"fork_gradients must be sum or mean, not {shown(given)}")
 
 
 class Output(NamedTuple):

@@ -11,6 +11,7 @@ from ddnn.errors import DDNNError, ModelFileError, near
 from ddnn.families import REGISTRY, Depth, Family
 from ddnn.families.own_model import OwnModel, OwnModelOptions
 from ddnn.families.timm_models import TimmModel, TimmOptions
+from ddnn.formats.arguments import path_of
 from ddnn.network import storage
 from ddnn.network.building import tie_subnets
 from ddnn.network.depth_dynamic import DepthDynamicNetwork
@@ -32,8 +33,11 @@ def load(path: str | Path, model: nn.Module | None = None) -> DepthDynamicNetwor
 
     Raises:
         ModelFileError: if a file is missing, damaged, edited, or of another network.
+        DDNNError: if `path` is no path, or `model` no module.
     """
-    directory = network_directory(Path(path))
+    if not isinstance(model, nn.Module | None):
+        raise DDNNError(f"model must be an nn.Module, not {shown(model)}")
+    directory = network_directory(path_of(path))
     tensors, config = storage.read_network(directory)
     try:
         stored = StoredConfig.of(config, tensors)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from ddnn.errors import DDNNError, near
 from ddnn.families import Depth, Family, Step
+from ddnn.formats.arguments import flag_of, path_of
 from ddnn.network import storage
 from ddnn.network.norm_statistics import set_statistics
 from ddnn.network.private_norms import make_norms_private
@@ -21,6 +22,7 @@ from ddnn.network.routes import Routes
 from ddnn.network.sharing import corresponding_paths, detach_parts, share_modules, tie
 from ddnn.network.subnets import check_name, resolve_subnets, size
 from ddnn_runtime.data_spec import DataSpec
+from ddnn_runtime.untrusted import shown
 
 
 class NestedNets(nn.Module):
@@ -49,18 +51,20 @@ class NestedNets(nn.Module):
     ) -> None:
         super().__init__()
         self.family = family
-        self.full, depth = full
+        name, depth = full
+        self.full: str = name
         check_name(self.full)
         self.num_classes = num_classes
         self.in_channels = in_channels
-        self.options = family.options() if options is None else options
+        self.options: Any = family.options() if options is None else options
         self.data_spec = data_spec
         self.depths: dict[str, Depth] = {}
         self.names: tuple[str, ...] = ()
         """All nets, shallow to deep; the full net is the last."""
         self._routes = Routes(self.full, family.images_are_independent)
-        self.nets = nn.ModuleDict()
-        self.training = self.nets.training = model.training
+        self.nets: nn.ModuleDict = nn.ModuleDict()
+        self.training: bool = model.training
+        self.nets.training = model.training
         self._hold(self.full, depth, model, family.steps(depth), private_norms=False)
 
     @property
@@ -85,12 +89,12 @@ class NestedNets(nn.Module):
         Raises:
             DDNNError: if there is no net of that name.
         """
-        if name not in self.depths:
-            raise DDNNError(f"this network has no sub-net {name!r}; {near(str(name), self.names)}")
+        if name not in self:
+            raise DDNNError(f"this network has no sub-net {shown(name)}; {near(str(name)[:60], self.names)}")
         return self.nets[_key(name)]
 
     def __contains__(self, name: object) -> bool:
-        return name in self.depths
+        return isinstance(name, str) and name in self.depths
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.names)
@@ -116,6 +120,8 @@ class NestedNets(nn.Module):
         Raises:
             DDNNError: if the name is taken or no name, or the depth does not nest.
         """
+        flag_of(private_norms, "private_norms")
+        check_name(name)
         depth = resolve_subnets(self.family, self.full, self.depths, {name: depth})[name]
         self.tie_subnet(name, depth, calibrate_with=calibrate_with, private_norms=private_norms)
 
@@ -144,7 +150,7 @@ class NestedNets(nn.Module):
 
     def save(self, path: str | Path) -> None:
         """Write `model.safetensors` (each weight once) and `config.json` into the directory `path`."""
-        storage.write_network(Path(path), self.tensors(), self.config())
+        storage.write_network(path_of(path), self.tensors(), self.config())
 
     def config(self) -> dict[str, Any]:
         """What `ddnn.load` needs to build this network again, ready for JSON."""

@@ -5,15 +5,16 @@ full net. One pass over some images sets them (as slimmable networks do after tr
 arXiv 1903.05134).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from ddnn.errors import DataError, DDNNError
+from ddnn.errors import DataError, DDNNError, first_line
 from ddnn.families.modes import in_mode
+from ddnn_runtime.untrusted import shown
 
 
 @torch.no_grad()
@@ -50,17 +51,30 @@ def set_statistics(model: nn.Module, keep: set[nn.Module], batches: Iterable[Any
 def _run(model: nn.Module, batches: Iterable[Any]) -> int:
     device = next(model.parameters()).device
     count = 0
-    for batch in batches:
-        images: Any = batch if isinstance(batch, Tensor) else batch[0]
+    for batch in _iterated(batches):
+        images: Any = batch[0] if isinstance(batch, Sequence) and len(batch) else batch
         _check(images)
-        model(images.to(device))
+        try:
+            model(images.to(device))
+        except (RuntimeError, AssertionError, ValueError, IndexError) as error:
+            raise DataError(
+                f"calibrate_with gave images of shape {tuple(images.shape)}, which the net does not take: "
+                f"{first_line(error)}"
+            ) from error
         count += 1
     return count
 
 
+def _iterated(batches: Any) -> Iterable[Any]:
+    if not isinstance(batches, Iterable) or not getattr(batches, "ndim", 1):
+        raise DataError(f"calibrate_with must be an iterable of image batches, not {shown(batches)}")
+    return batches
+
+
 def _check(images: Any) -> None:
     """Refuse what would leave statistics that are wrong, and say nothing."""
-    if not isinstance(images, Tensor) or not images.is_floating_point() or images.ndim < 2:
+    usable = isinstance(images, Tensor) and images.layout == torch.strided and not images.is_meta
+    if not usable or not images.is_floating_point() or images.ndim < 2:
         found = (
             f"{images.dtype} of shape {tuple(images.shape)}" if isinstance(images, Tensor) else type(images).__name__
         )

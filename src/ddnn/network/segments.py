@@ -58,8 +58,9 @@ class SegmentModule(nn.Module):
 
     def __init__(self, segment: Segment, net: nn.Module) -> None:
         super().__init__()
-        self.segment, self.net = segment, net
-        self.training = net.training
+        self.segment = segment
+        self.net = net
+        self.training: bool = net.training
 
     def forward(self, value: Any) -> Any:
         """The value after the segment."""

@@ -57,7 +57,10 @@ def write_network(directory: Path, tensors: Mapping[str, Tensor], config: Mappin
     alone.
     """
     is_new = not directory.exists()
-    directory.mkdir(parents=True, exist_ok=True)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise ModelFileError(f"{directory} cannot be made, because a file has that name; give another path") from None
     _settle(directory)
     if (directory / WEIGHTS).is_file():
         os.replace(directory / WEIGHTS, directory / PREVIOUS)

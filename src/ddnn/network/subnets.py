@@ -5,11 +5,13 @@ again.
 """
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from typing import Literal
 
 from ddnn.errors import DDNNError, near
 from ddnn.families import Depth, Family, resolve_depths
+from ddnn.formats.arguments import depth_of, names_of
+from ddnn_runtime.untrusted import LONGEST_TEXT, shown
 
 Subnets = Iterable[str] | Mapping[str, Depth]
 """Names of members of a family, or a depth for each name of one's own."""
@@ -24,15 +26,10 @@ def named_depths(subnets: Subnets) -> dict[str, Depth | None]:
         DDNNError: for a depth that is none, or a name that is given twice.
     """
     if isinstance(subnets, str):
-        raise DDNNError(f"subnets must be a list of names or a depth for each name; write [{subnets!r}]")
+        raise DDNNError(f"subnets must be a list of names or a depth for each name; write [{shown(subnets)}]")
     if isinstance(subnets, Mapping):
-        for name, depth in subnets.items():
-            if not isinstance(depth, Sequence) or isinstance(depth, str) or any(type(b) is not int for b in depth):
-                raise DDNNError(
-                    f"the depth of {name} must be whole numbers, one a stage, such as (2, 2), not {depth!r}"
-                )
-        return {name: tuple(depth) for name, depth in subnets.items()}
-    names = list(subnets)
+        return {name: depth_of(depth, name) for name, depth in subnets.items()}
+    names = names_of(subnets, "subnets")
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise DDNNError(f"{', '.join(twice)} is named twice among the sub-nets")
@@ -72,8 +69,8 @@ def resolve_subnets(
 
 def check_name(name: str) -> None:
     """Raise a DDNNError if a net cannot have this name."""
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
-        raise DDNNError(f"{name!r} cannot name a sub-net: use letters, digits, - and _, such as 'tiny'")
+    if not isinstance(name, str) or len(name) > LONGEST_TEXT or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
+        raise DDNNError(f"{shown(name)} cannot name a sub-net: use letters, digits, - and _, such as 'tiny'")
 
 
 def _listed(depths: Mapping[str, Depth]) -> str:
@@ -96,16 +93,18 @@ def with_private_norms(wanted: PrivateNorms, subnets: Mapping[str, Depth]) -> Co
         wanted: what was asked for.
         subnets: the depth of each.
     """
-    if wanted == "shallowest":
+    if isinstance(wanted, str) and wanted == "shallowest":
         return sorted(subnets, key=lambda name: size(subnets[name]))[:1]
     if isinstance(wanted, bool):
         return subnets if wanted else ()
-    if isinstance(wanted, str) or not isinstance(wanted, Iterable):
+    if isinstance(wanted, str) or not isinstance(wanted, Iterable) or not getattr(wanted, "ndim", 1):
         example = [wanted] if isinstance(wanted, str) else [*subnets][:1]
-        raise DDNNError(f"private_norms must be True, False or a list of sub-nets such as {example}, not {wanted!r}")
+        raise DDNNError(
+            f"private_norms must be True, False or a list of sub-nets such as {example}, not {shown(wanted)}"
+        )
     names = list(wanted)
     for name in names:
-        if name not in subnets:
+        if not isinstance(name, str) or name not in subnets:
             known = near(str(name), subnets) if subnets else "there are none"
             raise DDNNError(f"private norms are wanted for {name!r}, which is no sub-net here; {known}")
     return names

@@ -21,6 +21,7 @@ from ddnn.objectives.objective import (
     LossWeights,
     Objective,
     SubnetRamp,
+    check_smoothing,
     detached,
     divergences,
     in_single,
@@ -64,6 +65,9 @@ class EKD(Objective):
     label_smoothing: float = 0.0
     loss_weights: LossWeights = None
     subnet_ramp: SubnetRamp = AT_ONCE
+
+    def __post_init__(self) -> None:
+        check_smoothing(self.label_smoothing)
 
     def __call__(self, outputs: Mapping[str, Output], labels: Tensor, epoch: float | Tensor = 0.0) -> Loss:
         """See `Objective`."""

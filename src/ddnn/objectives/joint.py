@@ -12,6 +12,8 @@ from ddnn.objectives.objective import (
     LossWeights,
     Objective,
     SubnetRamp,
+    check_labels,
+    check_smoothing,
     cross_entropies,
     detached,
     net_weights,
@@ -34,6 +36,9 @@ class Joint(Objective):
     loss_weights: LossWeights = None
     subnet_ramp: SubnetRamp = AT_ONCE
 
+    def __post_init__(self) -> None:
+        check_smoothing(self.label_smoothing)
+
     def __call__(self, outputs: Mapping[str, Output], labels: Tensor, epoch: float | Tensor = 0.0) -> Loss:
         """See `Objective`."""
         weights = net_weights(outputs, self.loss_weights, self.subnet_ramp(epoch))
@@ -43,6 +48,11 @@ class Joint(Objective):
 def joint_loss(
     outputs: Mapping[str, Output], labels: Tensor, label_smoothing: float, weights: Mapping[str, float | Tensor]
 ) -> Loss:
-    """The loss of `Joint`, which is a part of others."""
+    """The loss of `Joint`, which is a part of others.
+
+    Raises:
+        DDNNError: if there are not as many labels as logits.
+    """
+    check_labels(outputs, labels)
     parts = cross_entropies(outputs, labels, label_smoothing)
     return Loss(weighted_sum(parts, weights, next(iter(parts.values()))), detached(parts))

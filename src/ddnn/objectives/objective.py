@@ -8,8 +8,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ddnn.errors import DDNNError
 from ddnn.network.lanes import Output
 from ddnn.objectives.distillation import posterior_divergence
+from ddnn_runtime.untrusted import shown
 
 Draw = Literal["full_and_others", "sandwich", "extremes", "one"]
 """Which nets a step trains; `ddnn.training.draw` says what each means."""
@@ -106,6 +108,25 @@ AT_ONCE = SubnetRamp()
 def ramp(epochs: float | Tensor, length: float) -> float | Tensor:
     """From 0 to 1 in `length` epochs, linearly; 1 if that is 0."""
     return torch.as_tensor(epochs / length).clamp(min=0.0, max=1.0) if length else 1.0
+
+
+def check_smoothing(label_smoothing: float) -> None:
+    """Raise a DDNNError unless that share of a label can be spread over all classes."""
+    if not isinstance(label_smoothing, int | float) or not 0 <= label_smoothing <= 1:
+        raise DDNNError(f"label_smoothing must be a share in [0, 1], not {shown(label_smoothing)}")
+
+
+def check_labels(outputs: Mapping[str, Output], labels: Tensor) -> None:
+    """Raise a DDNNError unless each image has a class number, or the shares of all classes. Whether a number is that of
+    a class is not looked at: on a GPU a step would have to wait for it."""
+    if not isinstance(labels, Tensor):
+        raise DDNNError(f"labels must be a tensor of class numbers, not {shown(labels)}")
+    for name, output in outputs.items():
+        if labels.shape not in (output.logits.shape[:1], output.logits.shape):
+            raise DDNNError(
+                f"labels must be class numbers (batch,) or shares (batch, classes) for logits of {name} of shape "
+                f"{tuple(output.logits.shape)}, not of shape {tuple(labels.shape)}"
+            )
 
 
 def cross_entropies(outputs: Mapping[str, Output], labels: Tensor, label_smoothing: float) -> dict[str, Tensor]:

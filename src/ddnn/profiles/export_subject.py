@@ -24,8 +24,8 @@ class ExportSubject(Subject):
         DDNNError: if it is not one for onnxruntime, that is not installed, or another device is wanted.
     """
 
-    packages = ("onnxruntime", "numpy")
-    usual_runtimes = ("onnx",)
+    packages: tuple[str, ...] = ("onnxruntime", "numpy")
+    usual_runtimes: tuple[str, ...] = ("onnx",)
     device = "cpu"
 
     def __init__(self, directory: Path, device: str) -> None:
@@ -34,11 +34,12 @@ class ExportSubject(Subject):
         self._directory = directory
         self._manifest = OnnxEngine(directory).manifest
         assert self._manifest.weights is not None
-        self.names = self._manifest.names
-        self.channels, *size = self._manifest.input_shape
-        self.image_size = (size[0], size[1])
-        self.weights = self._manifest.weights.sha256
-        self.shared_file_bytes = self._manifest.weights.bytes
+        self.names: tuple[str, ...] = self._manifest.names
+        channels, *size = self._manifest.input_shape
+        self.channels: int = channels
+        self.image_size: tuple[int, int] = (size[0], size[1])
+        self.weights: str = self._manifest.weights.sha256
+        self.shared_file_bytes: int = self._manifest.weights.bytes
 
     def accuracies(self) -> Accuracies | None:
         """Those of the run, as the export says them."""

@@ -1,15 +1,17 @@
 """Profile the nets of a network: the one function that runs every combination, and says what was found."""
 
+import os
 import platform
 import warnings
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
+from typing import Any
 
-from ddnn.config import ProfileConfig
+from ddnn.config import ProfileConfig, configured
 from ddnn.config.cores import cores
 from ddnn.errors import DDNNError
+from ddnn.formats.arguments import path_of
 from ddnn.formats.staging import reserved
 from ddnn.measuring.devices import processor
 from ddnn.profiles import memory
@@ -23,36 +25,39 @@ from ddnn.reporting.progress import Progress, steps
 from ddnn_runtime.latency import Latency, interleaved_for, latencies
 
 
-def profile(run: str | Path, config: ProfileConfig | None = None, *, progress: bool = True) -> Profile:
+def profile(
+    run: str | os.PathLike[str], config: ProfileConfig | None = None, *, progress: bool = True, **keys: Any
+) -> Profile:
     """Measure every net of a network under every condition that was asked for.
 
     Times come from all nets in turns, memory from a process of its own for each. What was found is written into
     `config.output` too, or into a folder of the device's in the run.
 
     Args:
-        run: a run directory, a saved network, or an export.
+        run: a run directory, a saved network, or an export; or what `ddnn.train` returns.
         config: what to measure; None means the defaults.
         progress: show a bar (a line a step where there is no terminal) on standard error.
+        keys: fields of `ddnn.ProfileConfig`, in place of the configuration's.
 
     Raises:
-        DDNNError: if there is nothing to measure, or it cannot be run so.
+        DDNNError: if there is nothing to measure, it cannot be run so, or a key or value makes no sense.
 
     Example:
         ```python
-        measured = ddnn.profile("runs/digits", ddnn.ProfileConfig(threads=[1, 2], seconds=5)).measured
+        measured = ddnn.profile("runs/digits", threads=[1, 2], seconds=5).measured
         measured[0].condition.threads, measured[0].nets["resnet8"].median_ms
         ```
     """
-    config = config or ProfileConfig()
-    with open_subject(Path(run), config.device) as subject:
+    path, config = path_of(run, "run"), configured(ProfileConfig, config, keys)
+    with open_subject(path, config.device) as subject:
         conditions = plan(config, subject)
-        name = config.device_name or describe(subject)
-        folder = folder_for(run, name, config.output)
+        name = str(config.device_name or describe(subject))
+        folder = folder_for(path, name, config.output)
         with reserved(folder):
             found = measured_profile(
                 subject,
                 conditions,
-                str(run),
+                os.fspath(run),
                 name,
                 config.seconds,
                 optional_runtimes=optional(config, subject),

@@ -37,7 +37,7 @@ class NetworkSubject(Subject):
         run: the directory that the network was read from, if it was.
     """
 
-    packages = ("torch", "onnxruntime", "numpy")
+    packages: tuple[str, ...] = ("torch", "onnxruntime", "numpy")
 
     def __init__(self, network: DepthDynamicNetwork, workspace: Path, run: Path | None = None) -> None:
         self.network = network
@@ -45,13 +45,15 @@ class NetworkSubject(Subject):
         self._models = {name: network.extract(name).eval() for name in network.names}
         self._engine = TorchEngine(network, models=self._models)
         self._exports: dict[tuple[int, int], Path] = {}
-        self.device, self.names = self._engine.device, self._engine.names
-        self.channels, *size = self._engine.input_shape
-        self.image_size = (size[0], size[1])
-        self.usual_runtimes = ("eager", "onnx") if self.device == "cpu" else ("eager",)
+        self.device: str = self._engine.device
+        self.names: tuple[str, ...] = self._engine.names
+        channels, *size = self._engine.input_shape
+        self.channels: int = channels
+        self.image_size: tuple[int, int] = (size[0], size[1])
+        self.usual_runtimes: tuple[str, ...] = ("eager", "onnx") if self.device == "cpu" else ("eager",)
         directory = None if run is None else network_directory(run)
-        self.weights = "" if directory is None else storage.read_config(directory)["weights"]["sha256"]
-        self.shared_file_bytes = 0 if directory is None else (directory / storage.WEIGHTS).stat().st_size
+        self.weights: str = "" if directory is None else storage.read_config(directory)["weights"]["sha256"]
+        self.shared_file_bytes: int = 0 if directory is None else (directory / storage.WEIGHTS).stat().st_size
 
     def accuracies(self) -> Accuracies | None:
         """Those that the run wrote down."""

@@ -8,15 +8,13 @@ RUN/tensorboard/        TensorBoard events
 RUN/checkpoints/        last.ckpt, from which `ddnn train --resume RUN` goes on; last-1.ckpt, the one before
 """
 
-import csv
 import dataclasses
 import pickle
 import shutil
 import tempfile
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from io import StringIO
+from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -24,12 +22,11 @@ import torch
 import yaml
 from torch import Tensor
 
-from ddnn.config import DataConfig, EvaluateConfig, TrainConfig, from_fields
+from ddnn.config import TrainConfig, from_fields
 from ddnn.errors import DDNNError, ModelFileError
 from ddnn.formats.safe_yaml import UnusableYaml, read_yaml
-from ddnn.formats.staging import write_text
 from ddnn.network.storage import checkpoint_files, is_whole_checkpoint
-from ddnn_runtime.documents import Fraction, read_document
+from ddnn.runs import figures
 from ddnn_runtime.schema import unknown_keys
 
 LAST_KEY = "precision"
@@ -44,20 +41,6 @@ class _Dumper(yaml.SafeDumper):
 
 
 _Dumper.add_multi_representer(PurePath, lambda dumper, path: dumper.represent_str(str(path)))
-
-
-@dataclass(frozen=True)
-class _NetResult:
-    """What is read of a net's scores."""
-
-    accuracy: Fraction
-
-
-@dataclass(frozen=True)
-class _Results:
-    """What is read of results.json."""
-
-    nets: dict[str, _NetResult]
 
 
 @dataclass(frozen=True)
@@ -248,43 +231,16 @@ class RunDirectory:
             )
 
     def read_accuracies(self) -> dict[str, float]:
-        """Accuracy of each net on the test images, in [0, 1]; empty if this is no run, or it did not come so far.
-
-        Raises:
-            ModelFileError: if what the run wrote is damaged.
-        """
-        if not self.results.is_file():
-            return {}
-        found = read_document(self.results, _Results, fix="score the nets again, or move it away", closed=False)
-        return {name: net.accuracy for name, net in found.nets.items()}
+        """Accuracy of each net on the test images; empty if this is no run, or it did not come so far."""
+        return figures.read_accuracies(self.results)
 
     def append_metrics(self, row: dict[str, Any]) -> None:
-        """Add a row to the metrics; rows of the same or a later epoch, left by a run that was cut short, go."""
-        rows = [old for old in self.read_metrics() if int(old["epoch"]) < row["epoch"]]
-        lines = [*rows, row]
-        columns = list(dict.fromkeys(key for line in lines for key in line))
-        text = StringIO(newline="")
-        writer = csv.DictWriter(text, columns)
-        writer.writeheader()
-        writer.writerows(lines)
-        write_text(self.metrics, text.getvalue())
+        """Add the row of an epoch to the metrics; see `figures.append_row`."""
+        figures.append_row(self.metrics, row)
 
     def read_metrics(self) -> list[dict[str, Any]]:
-        """All rows so far.
-
-        Raises:
-            ModelFileError: if the file is damaged.
-        """
-        if not self.metrics.is_file():
-            return []
-        try:
-            with self.metrics.open(newline="", encoding="utf-8") as file:
-                rows = list(csv.DictReader(file))
-            for row in rows:
-                int(row["epoch"])
-        except (ValueError, KeyError, TypeError, csv.Error) as error:
-            raise ModelFileError(f"{self.metrics} is damaged ({error!r}); move it away, and the run goes on") from None
-        return rows
+        """All rows of the metrics so far."""
+        return figures.read_rows(self.metrics)
 
 
 def _try_writing(folder: Path) -> None:
@@ -295,25 +251,3 @@ def _try_writing(folder: Path) -> None:
         raise DDNNError(
             f"{folder} cannot be written to ({error.strerror}); give another --output, or mend its permissions"
         ) from None
-
-
-def evaluation_data(path: Path, config: EvaluateConfig) -> DataConfig:
-    """What to evaluate the network at `path` on: what `config` names, else what its run was trained on.
-
-    Raises:
-        DDNNError: if neither is known.
-    """
-    run = RunDirectory(path)
-    if config.data is None and not run.config_file.is_file():
-        raise DDNNError(f"{path} is a saved network, not a run, so it does not say what to evaluate on; give --data")
-    known = run.read_config() if run.config_file.is_file() else DataConfig()
-    own = DataConfig() if config.data is not None else known
-    return DataConfig(
-        data=config.data or own.data,
-        data_root=config.data_root if config.data is not None else own.data_root,
-        batch_size=config.batch_size,
-        workers=config.workers,
-        max_corrupt=own.max_corrupt if config.max_corrupt is None else config.max_corrupt,
-        shards=replace(known.shards, index=own.shards.index),
-        max_pixels=config.max_pixels,
-    )

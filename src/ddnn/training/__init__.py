@@ -5,6 +5,7 @@
 """
 
 from ddnn.training.module import NonFiniteLossError
-from ddnn.training.train import Run, train
+from ddnn.training.run import Run
+from ddnn.training.train import train
 
 __all__ = ["NonFiniteLossError", "Run", "train"]

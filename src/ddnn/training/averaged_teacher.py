@@ -31,7 +31,7 @@ class AveragedTeacher(nn.Module):
 
     def __init__(self, network: DepthDynamicNetwork, decay: float = 0.0) -> None:
         super().__init__()
-        self.average = deepcopy(network[network.full]).requires_grad_(False)
+        self.average: nn.Module = deepcopy(network[network.full]).requires_grad_(False)
         self.decay = decay
 
     def train(self, mode: bool = True) -> "AveragedTeacher":

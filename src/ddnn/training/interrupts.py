@@ -26,13 +26,13 @@ _SECONDS_TO_PASS_ON = 2.0
 class Terminated(DDNNError):
     """A run was told to end by SIGTERM, and has saved what it needs to go on."""
 
-    status = 128 + signal.SIGTERM
+    status: int = 128 + signal.SIGTERM
 
 
 class EndedEarly(SystemExit):
     """A run was told to end before its first step: an exit, so that nothing on the way takes it for a wrong value."""
 
-    status = Terminated.status
+    status: int = Terminated.status
 
     def __init__(self) -> None:
         super().__init__(self.status)
@@ -49,7 +49,7 @@ class Termination:
     """
 
     def __init__(self) -> None:
-        self.asked = False
+        self.asked: bool = False
         self._asked_at = 0.0
         self._steps = False
 
@@ -92,7 +92,8 @@ class Termination:
             os._exit(Terminated.status)
         if self.asked:
             return
-        self.asked, self._asked_at = True, time.monotonic()
+        self.asked = True
+        self._asked_at = time.monotonic()
         if not self._steps:
             raise EndedEarly
 

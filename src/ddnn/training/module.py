@@ -5,7 +5,6 @@ has come of it so far is saved too. So a run that was cut short and resumed ends
 """
 
 import time
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,13 +18,14 @@ from ddnn.config import TrainConfig
 from ddnn.data import Data
 from ddnn.data.order import derive_seed
 from ddnn.distributed.fsdp import divide, divide_model
-from ddnn.distributed.processes import any_process, average, total
+from ddnn.distributed.processes import any_process, average
 from ddnn.errors import DDNNError
 from ddnn.families.modes import in_mode
 from ddnn.network import DepthDynamicNetwork
 from ddnn.objectives import Objective
 from ddnn.training.averaged_teacher import AveragedTeacher
 from ddnn.training.draw import never_drawn
+from ddnn.training.epoch_record import EpochRecord
 from ddnn.training.epoch_state import EpochState
 from ddnn.training.late_flag import LateFlag
 from ddnn.training.lessons import plan_step
@@ -73,41 +73,27 @@ class DepthDynamicTraining(LightningModule):
         self.partner = partner
         self.data = data
         self.config = config
-        self.observers = tuple(observers)
-        self.trained = tuple(name for name in network.names if name not in never_drawn(network.names, objective.draw))
-        self.validation_accuracy = nn.ModuleDict(
+        self.observers: tuple[EpochObserver, ...] = tuple(observers)
+        self.trained: tuple[str, ...] = tuple(
+            name for name in network.names if name not in never_drawn(network.names, objective.draw)
+        )
+        self.validation_accuracy: nn.ModuleDict = nn.ModuleDict(
             {f"net_{name}": MulticlassAccuracy(network.num_classes, average="micro") for name in self.trained}
         )
         self._objective = objective
-        self.teacher = AveragedTeacher(network) if objective.learns_from_average(network.names) else None
-        self.average = None if config.ema is None else WeightAverage(network, config.ema)
-        self._step = TrainingStep(
-            network,
-            objective,
-            config.compile,
-            config.activation_checkpointing,
-            partner,
-            self.teacher,
-            config.fork_gradients,
-            config.label_smoothing_on == "all",
+        self.teacher: AveragedTeacher | None = (
+            AveragedTeacher(network) if objective.learns_from_average(network.names) else None
         )
-        self._totals: dict[str, Tensor] = {}
-        self._steps_with: Counter[str] = Counter()
+        self.average: WeightAverage | None = None if config.ema is None else WeightAverage(network, config.ema)
+        self._step = TrainingStep(network, objective, config.compile, config.activation_checkpointing, partner,
+                                  self.teacher, config.fork_gradients, config.label_smoothing_on == "all")  # fmt: skip
+        self._record = EpochRecord()
         self._batches: Any = None
-        self._last_images: Tensor | None = None
         self._steps_alone = 0
         self._finite = LateFlag()
         self._began = 0.0
         self._unfinished: EpochState | None = None
         self._divided = False
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        """Lightning notes before and after each of its hooks, two dozen times a step, which one runs; torch's way of
-        setting an attribute looks for parameters and modules first, which takes a tenth of a small step."""
-        if name == "_current_fx_name":
-            object.__setattr__(self, name, value)
-        else:
-            super().__setattr__(name, value)
 
     def configure_model(self) -> None:
         """Divide the weights among the processes, where that is wanted."""
@@ -170,8 +156,8 @@ class DepthDynamicTraining(LightningModule):
         if unfinished is None:
             return
         self._batches.set_epoch(self.current_epoch, unfinished.batches)
-        self._totals = {name: value.to(self.device) for name, value in unfinished.totals.items()}
-        self._steps_with = Counter(unfinished.steps_with)
+        totals = {name: value.to(self.device) for name, value in unfinished.totals.items()}
+        self._record = EpochRecord(totals, unfinished.steps_with)
         self._began = time.perf_counter() - unfinished.seconds
         unfinished.restore_random_states(derive_seed(self.config.seed, self.current_epoch, unfinished.batches))
 
@@ -180,8 +166,8 @@ class DepthDynamicTraining(LightningModule):
         batches = self.trainer.fit_loop.epoch_loop.batch_progress.current.ready
         checkpoint[PROCESSES] = self.trainer.world_size
         if batches < self.trainer.num_training_batches:
-            seconds = time.perf_counter() - self._began
-            checkpoint[EpochState.KEY] = EpochState.of(batches, seconds, self._totals, self._steps_with).to_dict()
+            seconds, record = time.perf_counter() - self._began, self._record
+            checkpoint[EpochState.KEY] = EpochState.of(batches, seconds, record.totals, record.steps_with).to_dict()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Remember how far the epoch was."""
@@ -194,13 +180,12 @@ class DepthDynamicTraining(LightningModule):
         own = derive_seed(self.config.seed, self.current_epoch, self.global_rank, _PROCESS_STREAM)
         torch.manual_seed(own if self.global_rank else self.config.seed * 100_003 + self.current_epoch)
         self._batches.set_epoch(self.current_epoch)
-        self._totals = {}
-        self._steps_with = Counter()
+        self._record = EpochRecord()
         self._began = time.perf_counter()
 
     def training_step(self, batch: tuple[Tensor, ...], batch_index: int) -> Tensor:
         """The loss of one batch."""
-        self._last_images = batch[0]
+        self._record.images = batch[0]
         step, part = divmod(batch_index, self.config.accumulate)
         if part == 0:
             self._update_averages()
@@ -209,34 +194,15 @@ class DepthDynamicTraining(LightningModule):
         seen = look(batch, plan.side)
         epoch = torch.full((), self.current_epoch + step / steps, device=self.device)
         loss = added([self._step(*seen.by(lesson), epoch, *lesson) for lesson in plan.lessons])
-        self._add({"loss": loss.total.detach(), **loss.parts})
+        self._record.add({"loss": loss.total.detach(), **loss.parts})
         if (batch_index + 1) % FINITE_CHECK_STEPS == 0:
             self._look_at_loss()
         return loss.total
 
-    @torch.no_grad()
-    def _add(self, parts: Mapping[str, Tensor]) -> None:
-        """Add to the sums of the epoch, those that are there in one call."""
-        known = [name for name in parts if name in self._totals]
-        if known:
-            own, new = [self._totals[name] for name in known], [parts[name] for name in known]
-            torch._foreach_add_(own, new)  # pyright: ignore[reportPrivateImportUsage]
-        self._totals |= {name: part.detach().clone() for name, part in parts.items() if name not in self._totals}
-        self._steps_with.update(parts.keys())
-
     def _look_at_loss(self) -> None:
         """Refuse a loss that is not finite; on a GPU, the one that the look before has seen."""
-        finite = torch.stack([total.isfinite().all() for total in self._totals.values()]).all()
-        if any_process(not self._finite.exchange(finite)):
-            self._refuse_non_finite("loss", self._totals)
-
-    def _means(self) -> dict[str, float]:
-        """The loss and each of its parts, over those of the epoch's steps that had it: not all nets are in each."""
-        totals = total({name: float(value) for name, value in self._totals.items()})
-        return {
-            f"train/{name}": value / (self._steps_with[name] * self.trainer.world_size)
-            for name, value in totals.items()
-        }
+        if any_process(not self._finite.exchange(self._record.finite)):
+            self._refuse_non_finite("loss", self._record.totals)
 
     def _update_averages(self) -> None:
         """Take in the weights that the last step has made."""
@@ -262,19 +228,16 @@ class DepthDynamicTraining(LightningModule):
 
     def on_train_epoch_end(self) -> None:
         """Log the epoch's means; runs after validation and before the checkpoint is written."""
-        self._refuse_non_finite("loss", self._totals)
+        self._refuse_non_finite("loss", self._record.totals)
         self._finish_averages()
         self._check_network()
         seconds = time.perf_counter() - self._began
-        means = self._means()
+        means = {f"train/{name}": mean for name, mean in self._record.means(self.trainer.world_size).items()}
         optimizer: Any = self.optimizers()
         self.log_dict({**means, "lr": optimizer.param_groups[0]["lr"], "seconds": seconds})
         if self.trainer.is_global_zero:
-            accuracies = {
-                name: float(value)
-                for name, value in self.trainer.callback_metrics.items()
-                if name.startswith("accuracy/")
-            }
+            scored = self.trainer.callback_metrics
+            accuracies = {name: float(scored[name]) for name in scored if name.startswith("accuracy/")}
             for observe in self.observers:
                 observe({"epoch": self.current_epoch + 1, **means, **accuracies, "seconds": round(seconds, 3)})
 
@@ -300,17 +263,17 @@ class DepthDynamicTraining(LightningModule):
         Raises:
             NonFiniteLossError: it is; the message names what.
         """
-        self._refuse_non_finite("loss", self._totals)
+        self._refuse_non_finite("loss", self._record.totals)
         self._refuse_non_finite("network", self._tensors())
 
     @torch.no_grad()
     def _check_network(self) -> None:
         """Look at what the last update of an epoch has made, which no loss has seen yet. A sub-net that has not begun
         has no statistics, and its logits may be anything."""
-        assert self._last_images is not None
+        assert self._record.images is not None
         not_begun = self.global_step <= self._steps_alone
         with in_mode(self.network, training=False):
-            outputs = self.network.forward_all(self._last_images, self.trained[-1:] if not_begun else self.trained)
+            outputs = self.network.forward_all(self._record.images, self.trained[-1:] if not_begun else self.trained)
         logits = {name: output.logits for name, output in outputs.items()}
         self._refuse_non_finite("network", {**self._tensors(), **logits})
 

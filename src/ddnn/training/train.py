@@ -12,7 +12,6 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from copy import deepcopy
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -44,41 +43,27 @@ from ddnn.reporting.progress import shows_bar
 from ddnn.runs.run_directory import RunDirectory
 from ddnn.training.allocation import freed_memory_kept
 from ddnn.training.checkpoints import Checkpoints, WholeCheckpoints
+from ddnn.training.compiler import lacks_compiler
 from ddnn.training.draw import draws_all, never_drawn
+from ddnn.training.epoch_loop import shorten_steps
 from ddnn.training.interrupts import EndedEarly, Interruptible, Terminated, Termination
 from ddnn.training.module import PROCESSES, DepthDynamicTraining, NonFiniteLossError
 from ddnn.training.progress import epoch_observers, progress_bars, quiet_lightning
+from ddnn.training.run import Run, scored
 from ddnn.training.setup import Setup, prepare
 from ddnn.training.unprofiled import Unprofiled
-
-
-@dataclass(frozen=True)
-class Run:
-    """A finished training run.
-
-    Args:
-        network: the trained network.
-        data: what it was trained on.
-        directory: what it left behind.
-        config: how it was trained.
-        seconds: wall time of the training, validation included, of this process.
-        device: that this process trained on.
-        processes: that trained together.
-    """
-
-    network: DepthDynamicNetwork
-    data: Data
-    directory: RunDirectory
-    config: TrainConfig
-    seconds: float
-    device: torch.device
-    processes: Processes
+from ddnn_runtime.untrusted import shown
 
 
 def train(
-    config: TrainConfig, *, network: DepthDynamicNetwork | None = None, data: Data | None = None, progress: bool = True
+    config: TrainConfig,
+    *,
+    network: DepthDynamicNetwork | None = None,
+    data: Data | None = None,
+    progress: bool = True,
+    score: bool = True,
 ) -> Run:
-    """Train a network as configured, or go on with the run that `config.resume` names.
+    """Train a network as configured, or go on with the run that `config.resume` names, and score it on test images.
 
     Where torchrun or srun has started several processes, each of them calls this, and they train together; all come
     back with the same network, and the first has written the run directory.
@@ -89,6 +74,10 @@ def train(
             the configuration. To resume such a run, give the network again: its weights are replaced.
         data: what to train on, in place of what the configuration names; it must be that data set.
         progress: show a progress bar (one line an epoch where there is no terminal) on standard error.
+        score: score every net on the test images at the end, and write that into the run directory as results.json.
+
+    Returns:
+        The run, whose path is that of its directory: other functions take it as it is.
 
     Raises:
         DDNNError: for anything in the configuration or the data that cannot be; nothing is left then.
@@ -101,7 +90,10 @@ def train(
         >>> run = train(TrainConfig(epochs=1, train_images=256, output=getfixture("tmp_path") / "run"), progress=False)
         >>> run.network.names
         ('resnet8', 'resnet14', 'resnet20')
+        >>> list(run.scores) == list(run.network.names), run.directory.results.exists()
+        (True, True)
     """
+    _check_arguments(config, network, data)
     termination = Termination()
     left = "nothing was kept" if config.resume is None else f"go on with: ddnn train --resume {config.resume}"
     with termination.noted(left):
@@ -109,7 +101,18 @@ def train(
         join(processes)
         with together():
             setup = prepare(config, network, data, processes)
-        return _run(setup, progress, termination)
+        run = _run(setup, progress, termination)
+    return scored(run) if score else run
+
+
+def _check_arguments(config: TrainConfig, network: DepthDynamicNetwork | None, data: Data | None) -> None:
+    for what, given, kind, where in (
+        ("config", config, TrainConfig, "ddnn.TrainConfig"),
+        ("network", network, DepthDynamicNetwork | None, "network that ddnn.build, from_model or load made"),
+        ("data", data, Data | None, "data set that ddnn.data.open_data opened"),
+    ):
+        if not isinstance(given, kind):
+            raise DDNNError(f"{what} must be a {where}, not {shown(given)}")
 
 
 def _run(setup: Setup, progress: bool, termination: Termination) -> Run:
@@ -179,9 +182,9 @@ def _ending_well(directory: RunDirectory, before: frozenset[Path] | None, first:
             raise DDNNError(f"{where}{error.strerror or error}; {left}{hint}") from None
         if interrupted:
             raise KeyboardInterrupt(f"interrupted; {left}{hint}") from None
-        if "more than 1 value per channel" in str(error):
+        if isinstance(error, ValueError) and "more than 1 value per channel" in str(error):  # torch has no type for it
             raise DDNNError("batch norm has one value per channel; use a larger --batch_size or --image_size") from None
-        if "InvalidCxxCompiler" in str(error):  # torch's name for it, whichever error of torch.compile wraps it
+        if lacks_compiler(error):
             raise DDNNError("--compile needs a C++ compiler, such as g++; install one or leave --compile out") from None
         raise
     finally:  # `Interruptible` has put itself before it, and Lightning, when interrupted, has switched it off
@@ -222,7 +225,7 @@ def _set_own_statistics(network: DepthDynamicNetwork, wrong: tuple[str, ...], ba
 def _trainer(setup: Setup, directory: RunDirectory, progress: bool, termination: Termination) -> Trainer:
     config, processes = setup.config, setup.processes
     bar = shows_bar(progress) and processes.first
-    return Trainer(
+    trainer = Trainer(
         accelerator="gpu" if setup.device.type == "cuda" else setup.device.type,
         devices=processes.local_count,
         num_nodes=processes.nodes,
@@ -247,6 +250,8 @@ def _trainer(setup: Setup, directory: RunDirectory, progress: bool, termination:
         use_distributed_sampler=False,
         default_root_dir=directory.path,
     )
+    shorten_steps(trainer)
+    return trainer
 
 
 def _checkpoint(

@@ -48,7 +48,7 @@ class WeightAverage(nn.Module):
 
     def __init__(self, network: DepthDynamicNetwork, decay: float) -> None:
         super().__init__()
-        self.network = deepcopy(network).requires_grad_(False).eval()
+        self.network: DepthDynamicNetwork = deepcopy(network).requires_grad_(False).eval()
         self.decay = decay
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
         self._taken = 0  # the same number, which need not be waited for

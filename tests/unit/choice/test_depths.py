@@ -8,7 +8,7 @@ import yaml
 
 import ddnn
 from ddnn.choice.depths import Bench
-from ddnn.choice.images import open_images
+from ddnn.choice.images import images_of
 from ddnn.choice.space import NoSuchDepth
 from ddnn.config import ChooseConfig
 from ddnn.data import open_data
@@ -41,7 +41,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ddnn.DepthDynam
 @pytest.fixture
 def bench(run: tuple[Path, ddnn.DepthDynamicNetwork], tmp_path: Path) -> Bench:
     path, network = run
-    images = open_images(network, path, ASKED, CPU)
+    images = images_of(network, path, ASKED, CPU)
     condition = Condition("eager", "fp32", 1, (8, 8), 1)
     return Bench(NetworkSubject(network, tmp_path), images, condition, 0.01, False, tmp_path)
 
@@ -75,7 +75,7 @@ def test_the_trained_network_is_left_as_it_was(run: tuple[Path, ddnn.DepthDynami
 
 def test_trained_nets_are_scored_on_the_same_images(run: tuple[Path, ddnn.DepthDynamicNetwork], bench: Bench) -> None:
     path, network = run
-    images = open_images(network, path, ASKED, CPU)
+    images = images_of(network, path, ASKED, CPU)
     scores = evaluate(network, images.scoring)
     found = bench.trained()
     assert {one.name: one.accuracy for one in found} == {name: scores[name].accuracy for name in network.names}
@@ -99,7 +99,7 @@ class TestImages:
         self, run: tuple[Path, ddnn.DepthDynamicNetwork], bench: Bench
     ) -> None:
         path, network = run
-        images = open_images(network, path, ASKED, CPU)
+        images = images_of(network, path, ASKED, CPU)
         assert images.scored_on == "validation images of digits"
         seen = {image.numpy().tobytes() for batch in images.for_norms for image in batch}
         held = {image.numpy().tobytes() for batch, _ in images.scoring for image in batch}
@@ -115,17 +115,17 @@ class TestImages:
     def test_few_calibration_images_are_a_part_of_a_batch(self, run: tuple[Path, ddnn.DepthDynamicNetwork]) -> None:
         path, network = run
         asked = ChooseConfig(latency_ms=1.0, any_depth=True, calibration_images=10)
-        assert open_images(network, path, asked, CPU).calibrated_on == 10
+        assert images_of(network, path, asked, CPU).calibrated_on == 10
 
     def test_test_images_decide_where_none_were_held_out(self, tmp_path: Path) -> None:
         network = saved_run(tmp_path / "run", validation=0.0)
-        images = open_images(network, tmp_path / "run", ASKED, CPU)
+        images = images_of(network, tmp_path / "run", ASKED, CPU)
         assert images.scored_on == "test images of digits"
         assert images.test is None
 
     def test_nobody_knows_what_was_held_out_of_other_data(self, run: tuple[Path, ddnn.DepthDynamicNetwork]) -> None:
         path, network = run
         asked = ChooseConfig(latency_ms=1.0, any_depth=True, data="digits")
-        assert open_images(network, path, asked, CPU).scored_on == "test images of digits"
+        assert images_of(network, path, asked, CPU).scored_on == "test images of digits"
         config = yaml.safe_load((path / "config.yaml").read_text())
         assert config["validation"] > 0

@@ -1,10 +1,10 @@
 """A forked worker passes over everybody's SIGTERM but its parent's, and never outlives its parent."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from tests.processes import completed
 
 SCRIPT = """
 import multiprocessing, os, subprocess, sys, time
@@ -57,6 +57,5 @@ if __name__ == "__main__":
 )
 def test_it_ends_with_its_parent_alone(start_method: str, signalled: str, printed: str, tmp_path: Path) -> None:
     (tmp_path / "script.py").write_text(SCRIPT)
-    command = [sys.executable, tmp_path / "script.py", start_method, signalled]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    done = completed(tmp_path / "script.py", start_method, signalled, timeout=60)
     assert (done.returncode, done.stdout, done.stderr) == (0, printed, "")

@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from ddnn.config import EKDConfig, EvaluateConfig, TrainConfig
+from ddnn.config import EKDConfig, TrainConfig
 from ddnn.errors import DDNNError
-from ddnn.runs.run_directory import RunDirectory, evaluation_data
+from ddnn.runs.run_directory import RunDirectory
 
 
 def test_a_configuration_comes_back_as_it_was(tmp_path: Path) -> None:
@@ -120,11 +120,3 @@ def test_what_a_run_that_broke_off_left_is_removed_unless_it_can_go_on(tmp_path:
     directory.last_checkpoint.unlink()
     directory.tidy(before)  # what was there before a run is never removed
     assert directory.config_file.exists()
-
-
-def test_a_run_knows_its_data_and_a_network_does_not(tmp_path: Path) -> None:
-    RunDirectory(tmp_path).create(replace(TrainConfig(), data="parquet:here"))
-    assert evaluation_data(tmp_path, EvaluateConfig()).data == "parquet:here"
-    assert evaluation_data(tmp_path, EvaluateConfig(data="cifar10")).data == "cifar10"
-    with pytest.raises(DDNNError, match="give --data"):
-        evaluation_data(tmp_path / "network", EvaluateConfig())

@@ -3,7 +3,7 @@
 An index says where in which tar each image is, so that any image can be read at any time, as from a folder. Which image
 stands where in an epoch, going on in the middle of one, and each process's share need nothing of their own for it.
 
-`python -m ddnn.data.shards` writes shards and their index.
+`ddnn shards` writes shards and their index.
 """
 
 from ddnn.data.shards.source import open_shards

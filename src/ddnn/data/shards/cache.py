@@ -124,7 +124,7 @@ class ShardCache:
                 file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        changed = "if it was changed, index anew with python -m ddnn.data.shards index"
+        changed = "if it was changed, index anew with ddnn shards index"
         if received != shard.size:
             more = "more" if received > shard.size else f"{received} bytes"
             raise Interrupted(f"it has {shard.size} bytes by the index, and {more} came; {changed}")

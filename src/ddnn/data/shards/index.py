@@ -137,8 +137,7 @@ def parse_index(content: bytes, name: str) -> ShardIndex:
     except Exception as error:  # whatever damaged bytes make pyarrow stumble over
         reason = " ".join(str(error).split()) if isinstance(error, ValueError) else repr(error)
         raise DataError(
-            f"{name} is damaged or no index of shards ({reason[:300]}): make it anew with "
-            "python -m ddnn.data.shards index"
+            f"{name} is damaged or no index of shards ({reason[:300]}): make it anew with ddnn shards index"
         ) from None
 
 

@@ -63,7 +63,7 @@ class LocalShards:
             file.close()
             raise DataError(
                 f"{path} has {size} bytes, and {shard.size} by the index: it was changed; index anew with "
-                f"python -m ddnn.data.shards index {self.root}"
+                f"ddnn shards index {self.root}"
             )
         return file
 
@@ -151,7 +151,7 @@ def _read_index(root: str, given: str | None) -> ShardIndex:
         try:
             return parse_index(read_bytes(place), place)
         except NotThereError as error:
-            raise DataError(f"{error}; shards need an index: python -m ddnn.data.shards index --help") from None
+            raise DataError(f"{error}; shards need an index: ddnn shards index --help") from None
     if not is_remote(root):
         require_folder(Path(root).expanduser(), _EXPECTED)
     path = Path(place).expanduser()
@@ -159,8 +159,8 @@ def _read_index(root: str, given: str | None) -> ShardIndex:
         return parse_index(path.read_bytes(), str(path))
     except FileNotFoundError:
         raise DataError(
-            f"There is no {path}: make it with python -m ddnn.data.shards index {root}, or write shards from a folder "
-            f"of images with python -m ddnn.data.shards write FOLDER OUT"
+            f"There is no {path}: make it with ddnn shards index {root}, or write shards from a folder "
+            f"of images with ddnn shards write FOLDER OUT"
         ) from None
     except OSError as error:
         raise DataError(f"Cannot read {path}: {error.strerror or error}") from None

@@ -38,7 +38,9 @@ class Hashed:
     """
 
     def __init__(self, stream: IO[bytes]) -> None:
-        self._stream, self._digest, self.size, self.zeros_from = stream, hashlib.sha256(), 0, 0
+        self._stream, self._digest = stream, hashlib.sha256()
+        self.size: int = 0
+        self.zeros_from: int = 0
         self._ended = False
 
     def read(self, count: int = -1) -> bytes:

@@ -3,8 +3,8 @@
 Stands on onnx and onnxruntime's quantisation tools, the extra `onnx`.
 """
 
-from ddnn.deployment.quantization.images import Images, open_images
-from ddnn.deployment.quantization.quantize import quantize
+from ddnn.deployment.quantization.images import Images, images_of
+from ddnn.deployment.quantization.quantize import quantize_network
 from ddnn.deployment.quantization.report import Form, Quantization, show
 
-__all__ = ["Form", "Images", "Quantization", "open_images", "quantize", "show"]
+__all__ = ["Form", "Images", "Quantization", "images_of", "quantize_network", "show"]

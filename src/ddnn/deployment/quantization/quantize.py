@@ -39,7 +39,7 @@ REPORT = "quantization.json"
 """What was tried and what it gave, beside the export's manifest."""
 
 
-def quantize(
+def quantize_network(
     network: DepthDynamicNetwork,
     directory: str | Path,
     images: Images,

@@ -45,7 +45,8 @@ class Trials:
     """
 
     def __init__(self, nets: dict[str, FloatNet], deciding: Sequence[Labelled], threads: int | None) -> None:
-        self.nets, self.threads = nets, threads
+        self.nets = nets
+        self.threads = threads
         self._images = [images for images, _ in deciding]
         self._labels = np.concatenate([labels for _, labels in deciding])
         self._float = {name: self._logits(net.graph) for name, net in nets.items()}

@@ -6,9 +6,9 @@ import tarfile
 
 import pytest
 
-from ddnn.data.shards.__main__ import main
 from ddnn.data.sources import open_source
 from ddnn.errors import DataError
+from tests.unit.data.shards.command import shards as main
 
 
 def opened(root):
@@ -196,11 +196,10 @@ def test_what_the_command_refuses(make_tar, tmp_path, capsys, monkeypatch):
         assert message in error
         assert len(error.splitlines()) == 1
     for arguments in (["read"], ["write"], ["write", "a", "b", "--shard-size-mib", "big"], ["index", "a", "--x"]):
-        with pytest.raises(SystemExit, match="2"):
-            main(arguments)
+        assert main(arguments) == 2
         error = capsys.readouterr().err
         assert len(error.splitlines()) == 1
-        assert error.startswith("python -m ddnn.data.shards")
+        assert error.startswith("ddnn: error: ")
 
 
 def test_a_disk_that_is_full(written, tmp_path, capsys, monkeypatch):
@@ -217,7 +216,7 @@ def test_a_disk_that_is_full(written, tmp_path, capsys, monkeypatch):
 def test_without_an_index_the_message_has_the_command(written):
     _, root = written
     (root / "index.parquet").unlink()
-    with pytest.raises(DataError, match=rf"There is no {root}/index\.parquet: .*ddnn\.data\.shards index {root}"):
+    with pytest.raises(DataError, match=rf"There is no {root}/index\.parquet: .*ddnn shards index {root}"):
         opened(root)
     with pytest.raises(DataError, match=r"There is no folder /no/such: expected shards such as train/000000\.tar"):
         opened("/no/such")

@@ -16,13 +16,13 @@ from filelock import FileLock
 
 from ddnn.config import DataConfig, ShardsConfig
 from ddnn.data import open_data
-from ddnn.data.shards.__main__ import main
 from ddnn.data.shards.cache import GIB, ShardCache
 from ddnn.data.shards.index import ShardIndex, parse_index
 from ddnn.data.sources import open_source
 from ddnn.errors import DataError
 from ddnn_runtime.data_spec import DataSpec
 from tests.unit.data.loaders import batches, same
+from tests.unit.data.shards.command import shards as main
 
 
 @pytest.fixture

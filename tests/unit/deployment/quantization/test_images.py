@@ -9,7 +9,7 @@ from sklearn.datasets import load_digits
 import ddnn
 from ddnn.config import QuantizeConfig
 from ddnn.data import open_data
-from ddnn.deployment.quantization.images import Images, count, open_images
+from ddnn.deployment.quantization.images import Images, count, images_of
 from ddnn.runs.run_directory import RunDirectory
 
 
@@ -33,7 +33,7 @@ def pixels(images: Images) -> dict[str, set[bytes]]:
 
 def test_no_image_is_in_two_sets_and_each_is_as_it_is_in_the_data(tmp_path: Path) -> None:
     network, run = run_of(tmp_path)
-    images = open_images(network, run, QuantizeConfig(calibration_images=100, validation_images=90))
+    images = images_of(network, run, QuantizeConfig(calibration_images=100, validation_images=90))
     assert (count(images.calibration), count(images.deciding), count(images.test)) == (100, 90, 359)
     assert images.decided_on == "validation"
     found = pixels(images)
@@ -49,20 +49,20 @@ def test_no_image_is_in_two_sets_and_each_is_as_it_is_in_the_data(tmp_path: Path
 
 def test_the_run_s_own_division_is_kept(tmp_path: Path) -> None:
     network, run = run_of(tmp_path, validation=0.25, train_images=400)
-    images = open_images(network, run, QuantizeConfig(calibration_images=1000))
+    images = images_of(network, run, QuantizeConfig(calibration_images=1000))
     assert (count(images.calibration), count(images.deciding)) == (256, 100)  # whole batches of 64, out of 300 images
 
 
 def test_without_held_out_images_test_images_decide(tmp_path: Path) -> None:
     network, run = run_of(tmp_path, validation=0.0)
-    assert open_images(network, run, QuantizeConfig()).decided_on == "test"
-    other = open_images(network, tmp_path, QuantizeConfig(data="digits", validation_images=50))
+    assert images_of(network, run, QuantizeConfig()).decided_on == "test"
+    other = images_of(network, tmp_path, QuantizeConfig(data="digits", validation_images=50))
     assert (other.decided_on, count(other.deciding)) == ("test", 50)
 
 
 def test_the_images_are_the_same_each_time(tmp_path: Path) -> None:
     network, run = run_of(tmp_path)
-    one, other = (open_images(network, run, QuantizeConfig(calibration_images=32)) for _ in range(2))
+    one, other = (images_of(network, run, QuantizeConfig(calibration_images=32)) for _ in range(2))
     assert np.array_equal(one.calibration[0], other.calibration[0])
     assert len(list(one.test)) == len(list(one.test)) == 6
 
@@ -70,6 +70,6 @@ def test_the_images_are_the_same_each_time(tmp_path: Path) -> None:
 def test_a_network_without_data_needs_some(tmp_path: Path) -> None:
     network = ddnn.build("resnet8", num_classes=10, in_channels=1)
     with pytest.raises(ddnn.DDNNError, match="give --data"):
-        open_images(network, tmp_path, QuantizeConfig())
+        images_of(network, tmp_path, QuantizeConfig())
     with pytest.raises(ddnn.DDNNError, match="1 channels, the network 10 and 3"):
-        open_images(ddnn.build("resnet8", num_classes=10), tmp_path, QuantizeConfig(data="digits"))
+        images_of(ddnn.build("resnet8", num_classes=10), tmp_path, QuantizeConfig(data="digits"))
