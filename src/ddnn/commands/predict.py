@@ -28,7 +28,7 @@ def run(options: Any) -> None:
     from ddnn.errors import UnreadableImageError
     from ddnn_runtime.image_files import found_files, in_words
 
-    engine = open_engine(options.run, config.device)
+    engine = open_engine(options.run, config.device, max_pixels=config.max_pixels)
     name = config.subnet or engine.full
     files, left_out = found_files(options.images)
     if left_out:

@@ -7,6 +7,7 @@ from msgspec import Meta
 
 from ddnn.config.fields import check_types
 from ddnn.config.limits import Count, Natural
+from ddnn_runtime.reading import Pixels
 
 _Side = Annotated[int, Meta(ge=32, description="at least 32 pixels")]
 
@@ -42,6 +43,7 @@ class EvaluateConfig:
         classes_from: which of the data's classes is which of the network's, where their names do not tell: a mapping
             such as '{kitten: cat, unknown: null}', in which null leaves a class out, or a file with one (.yaml or
             .json), or a text file with the network's name for each class, one a line.
+        max_pixels: refuse images of more pixels than that; None means what the network was trained with.
         device: where to run; auto takes CUDA or MPS if there is one.
     """
 
@@ -51,6 +53,7 @@ class EvaluateConfig:
     workers: Natural | None = None
     max_corrupt: Natural | None = None
     classes_from: str | dict[str, str | None] | None = None
+    max_pixels: Pixels | None = None
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
 
     def __post_init__(self) -> None:
@@ -81,12 +84,14 @@ class PredictConfig:
         subnet: the name of a net; None means the full net.
         top: how many classes to show for an image.
         batch_size: images in a call.
+        max_pixels: refuse images of more pixels than that; None means what the network was trained with.
         device: where a run or a saved network runs; auto takes CUDA or MPS if there is one. An export runs on the CPU.
     """
 
     subnet: str | None = None
     top: Count = 5
     batch_size: Count = 64
+    max_pixels: Pixels | None = None
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
 
     def __post_init__(self) -> None:

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ddnn.config import DataConfig, EvaluateConfig, configured
@@ -66,7 +66,7 @@ def evaluate(run: str | os.PathLike[str], config: EvaluateConfig | None = None, 
     meant = data_of_run(
         path, config.data, config.data_root, max_corrupt=config.max_corrupt, held_out=DataConfig.validation
     )
-    found = meant.unaugmented(config.batch_size, config.workers)
+    found = replace(meant.unaugmented(config.batch_size, config.workers), max_pixels=config.max_pixels)
     data = open_images(network, found, classes_from=config.classes_from, whole=meant.whole)
     scores = evaluate_network(network.to(device), data.test(device))
     portion = data.portion("test", seen=scores[network.names[-1]].images)
