@@ -100,9 +100,8 @@ def to_network(
         )
     wanted = [mapping.get(name, name) for name in names]
     found = places([name or "" for name in wanted], network)
-    strangers = [
-        own for own, name, place in zip(names, wanted, found, strict=True) if name is not None and place is None
-    ]
+    rows = list(zip(names, wanted, found, strict=True))
+    strangers = [own for own, name, place in rows if name is not None and place is None]
     if strangers:
         raise DataError(_strangers(source, names, network, strangers, named))
     return np.array([-1 if name is None else place for _, name, place in rows], dtype=np.int64)

@@ -42,7 +42,7 @@ def planted(root, paths):
     return {str(file) for file in files if not any(map(is_hidden, file.relative_to(root).parts))}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(trees())
 def test_used_and_left_out_are_what_is_there(paths):
     with tempfile.TemporaryDirectory() as place:
