@@ -54,7 +54,7 @@ def images_of(network: DepthDynamicNetwork, run: Path, config: ChooseConfig, dev
     return Images(
         _for_norms(data, device, config.calibration_images),
         scoring,
-        str(data.portion(split)),
+        data.portion(split).without_number(f" of {chosen.data}"),
         None if split == "test" else data.test(device),
     )
 

@@ -39,9 +39,13 @@ class Portion:
     def in_short(self, of: str = "") -> str:
         """Without the name of the data, where that is known."""
         images = str(self.images) if self.of is None else f"the first {self.images} of {self.of}"
+        return f"{images} {self.without_number(of)}"
+
+    def without_number(self, of: str) -> str:
+        """What they are, where another says how many."""
         called = f" ({self.called})" if self.called else ""
         left_out = f", {self.left_out} left out" if self.left_out else ""
-        return f"{images} {self.split} image{'s' * (self.images != 1)}{of}{called}{left_out}"
+        return f"{self.split} image{'s' * (self.images != 1)}{of}{called}{left_out}"
 
     def to_json(self) -> dict[str, Any]:
         """As programs read it."""
@@ -51,8 +55,8 @@ class Portion:
 def portion_of(source: Source, name: str, split: Split, images: int, limited: bool) -> Portion:
     """A split of which so many images were seen; see `Data.portion`."""
     called = source.called.get(name, "")
-    if name == "validation" and "validation" not in source.splits:
-        called = f"held out of {source.called.get('train') or 'the training images'}"
+    if name == "validation" and "validation" not in source.splits and "train" in source.called:
+        called = f"held out of {source.called['train']}"
     cut = limited and images < len(split)
     left_out = len(split.left_out) + (0 if cut else len(split) - images)
     return Portion(source.name, name, called, images, left_out, len(split) if cut else None)
