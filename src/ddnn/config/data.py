@@ -106,6 +106,8 @@ class DataConfig:
         max_corrupt: leave out at most so many images of a split that cannot be decoded; each process names each once.
             In training, others take their place. 0 refuses the first.
         shards: where remote shards are kept while they are used.
+        sampler: shuffled trains on each image once an epoch; balanced on as many of each class as of the others, in an
+            epoch of the same length, so that those of rare classes come several times, augmented anew.
     """
 
     data: str = "digits"
@@ -118,6 +120,7 @@ class DataConfig:
     workers: Natural | None = None
     max_corrupt: Natural = 0
     shards: ShardsConfig = field(default_factory=ShardsConfig)
+    sampler: Literal["shuffled", "balanced"] = "shuffled"
 
     def __post_init__(self) -> None:
         check_types(self)

@@ -6,11 +6,13 @@ from dataclasses import replace
 from functools import cached_property, wraps
 from typing import ParamSpec, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ddnn.config import DataConfig
 from ddnn.data.augmentation import Augmentation
+from ddnn.data.balance import Balance
 from ddnn.data.corrupt import CorruptImages
 from ddnn.data.images import IMAGENET_MEAN, IMAGENET_STD, statistics
 from ddnn.data.large import LargeLoader, evaluation_transform, training_transform
@@ -106,6 +108,11 @@ class Data:
         return len(self._source.class_names)
 
     @property
+    def class_counts(self) -> tuple[int, ...]:
+        """How many training images each class has, without those that are held out; known without decoding one."""
+        return tuple(np.bincount(self._parts[0].labels, minlength=self.num_classes).tolist())
+
+    @property
     def has_validation(self) -> bool:
         """Whether images are held out of the training images, or come apart."""
         return self._parts[1] is not None
@@ -118,7 +125,9 @@ class Data:
         """
         _check_augment(config, self.size)
         other = copy(self)
-        other._config = replace(self._config, augment=config.augment, batch_size=config.batch_size)
+        other._config = replace(
+            self._config, augment=config.augment, batch_size=config.batch_size, sampler=config.sampler
+        )
         other._seed = seed
         return other
 
@@ -214,7 +223,8 @@ class Data:
             split, pixels = self._in_memory(name, split)
         blocks = split.blocks if pixels is None else None
         repeats = config.augment.repeats
-        order = EpochOrder(len(split), config.batch_size, self._seed, training, share, parts, repeats, blocks)
+        balance = self._balance(split) if training else None
+        order = EpochOrder(len(split), config.batch_size, self._seed, training, share, parts, repeats, blocks, balance)
         if pixels is not None:
             augmentation = self._augmentation if training else None
             return MemoryLoader(pixels, split.label_tensor(), self.spec, order, augmentation, device)
@@ -222,6 +232,16 @@ class Data:
             training_transform(self.spec, config.augment, self._flip) if training else evaluation_transform(self.spec)
         )
         return LargeLoader(split, self.spec, order, transform, config.workers, device, self._corrupt(name))
+
+    def _balance(self, split: Split) -> Balance | None:
+        if self._config.sampler != "balanced":
+            return None
+        if split.blocks is not None:
+            raise DataError(
+                "sampler balanced takes images of rare classes again and again, from all over the data set, and remote "
+                "shards are gone through a few at a time; give class_weights balanced, or copy the shards here"
+            )
+        return Balance(split.labels)
 
     @property
     def _flip(self) -> bool:
