@@ -10,6 +10,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+from ddnn.config.limits import FiniteWeight
 from ddnn.errors import ModelFileError
 from ddnn.formats.staging import write_text
 from ddnn.reporting.tables import to_json
@@ -28,6 +29,7 @@ class _Results:
     """What is read of results.json."""
 
     nets: dict[str, _NetResult]
+    seconds: FiniteWeight = 0.0
 
 
 def append_row(path: Path, row: Mapping[str, Any]) -> None:
@@ -65,13 +67,26 @@ def write_results(path: Path, document: Mapping[str, Any]) -> None:
     write_text(path, to_json(document) + "\n")
 
 
+def read_seconds(path: Path) -> float:
+    """How long the training took; 0 where there are no results, or they do not say.
+
+    Raises:
+        ModelFileError: if they are damaged.
+    """
+    return 0.0 if (found := _read_results(path)) is None else found.seconds
+
+
 def read_accuracies(path: Path) -> dict[str, float]:
     """Accuracy of each net on the test images, in [0, 1]; empty where there are no results.
 
     Raises:
         ModelFileError: if they are damaged.
     """
+    found = _read_results(path)
+    return {} if found is None else {name: net.accuracy for name, net in found.nets.items()}
+
+
+def _read_results(path: Path) -> _Results | None:
     if not path.is_file():
-        return {}
-    found = read_document(path, _Results, fix="score the nets again, or move it away", closed=False)
-    return {name: net.accuracy for name, net in found.nets.items()}
+        return None
+    return read_document(path, _Results, fix="score the nets again, or move it away", closed=False)

@@ -217,6 +217,10 @@ class RunDirectory:
         """Accuracy of each net on the test images; empty if this is no run, or it did not come so far."""
         return figures.read_accuracies(self.results)
 
+    def read_seconds(self) -> float:
+        """How long the training took, by the results; 0 where there are none, or those of an older version."""
+        return figures.read_seconds(self.results)
+
     def append_metrics(self, row: dict[str, Any]) -> None:
         """Add the row of an epoch to the metrics; see `figures.append_row`."""
         figures.append_row(self.metrics, row)
