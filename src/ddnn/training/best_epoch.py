@@ -60,9 +60,7 @@ class BestEpoch(Checkpoint):
 
     @property
     def _exhausted(self) -> bool:
-        if self._patience is None or self.best is None or self.last is None:
-            return False
-        return self.last[0] - self.best[0] >= self._patience
+        return is_exhausted(self._patience, self.best, self.last)
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint holds."""
@@ -112,6 +110,15 @@ class BestEpoch(Checkpoint):
                 f"{whose} was {100 * most:.2f} % in epoch {best} and {100 * now:.2f} % in the last, {last}: {kept}"
             )
         return "; ".join(text)
+
+
+def is_exhausted(patience: int | None, best: tuple[int, float] | None, last: tuple[int, float] | None) -> bool:
+    """Whether so many epochs have not been better than the best one.
+
+    >>> is_exhausted(2, (3, 0.9), (5, 0.8)), is_exhausted(2, (3, 0.9), (4, 0.8)), is_exhausted(None, (3, 0.9), (9, 0.8))
+    (True, False, False)
+    """
+    return patience is not None and best is not None and last is not None and last[0] - best[0] >= patience
 
 
 def accuracy_of(watched: str, metrics: Mapping[str, Any], names: Sequence[str]) -> float | None:

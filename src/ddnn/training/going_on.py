@@ -13,6 +13,7 @@ from ddnn.distributed.processes import Processes
 from ddnn.errors import DDNNError
 from ddnn.runs.resuming import OF_THE_SCHEDULE, Resumed
 from ddnn.runs.run_directory import RunDirectory
+from ddnn.training.best_epoch import BestEpoch, is_exhausted
 from ddnn.training.draw import is_full_alone
 from ddnn.training.epoch_state import EpochState
 from ddnn.training.module import PROCESSES, DepthDynamicTraining
@@ -130,6 +131,13 @@ def _check_epochs(directory: RunDirectory, resumed: Resumed, saved: dict[str, An
         raise DDNNError(
             f"the run has ended with epoch {come_to}, so another {' or '.join(idle)} would change nothing; "
             "give more --epochs as well"
+        )
+    best = saved.get("callbacks", {}).get(BestEpoch.__qualname__, {})
+    same = best.get("watched") == config.watched
+    if same and is_exhausted(config.patience, best["best"], best["last"]) and set(changed) & set(OF_THE_SCHEDULE):
+        raise DDNNError(
+            f"the run has ended early, with epoch {come_to}, and would again by its patience of {config.patience}; give a "
+            "larger --patience as well, or --patience null for none"
         )
     _check_subnets_stay(config, changed.get("epochs", config.epochs), come_to)
 
