@@ -174,7 +174,7 @@ def test_not_every_epoch_need_be_saved(tmp_path: Path) -> None:
         replace(config, checkpoint_epochs=0)
 
 
-def test_resume_takes_no_key_that_the_run_cannot_change_and_needs_a_run(
+def test_resume_takes_no_key_that_cannot_change_and_needs_a_run(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     missing = refused(run(capfd, "train", "--resume", tmp_path / "nowhere"))

@@ -136,8 +136,8 @@ def _check_epochs(directory: RunDirectory, resumed: Resumed, saved: dict[str, An
     same = best.get("watched") == config.watched
     if same and is_exhausted(config.patience, best["best"], best["last"]) and set(changed) & set(OF_THE_SCHEDULE):
         raise DDNNError(
-            f"the run has ended early, with epoch {come_to}, and would again by its patience of {config.patience}; give a "
-            "larger --patience as well, or --patience null for none"
+            f"the run has ended early, with epoch {come_to}, and would again by its patience of {config.patience}; "
+            "give a larger --patience as well, or --patience null for none"
         )
     _check_subnets_stay(config, changed.get("epochs", config.epochs), come_to)
 
