@@ -7,6 +7,7 @@ from msgspec import Meta
 
 from ddnn.config.fields import check_types
 from ddnn.config.limits import Count, Natural
+from ddnn_runtime.reading import Pixels
 
 _Side = Annotated[int, Meta(ge=32, description="at least 32 pixels")]
 
@@ -39,6 +40,7 @@ class EvaluateConfig:
         workers: processes that decode large images; None means one a core, at most 8.
         max_corrupt: leave out at most so many images that cannot be decoded, and name each; 0 refuses the first.
             None means what the run was trained with, or 0 with other data.
+        max_pixels: refuse images of more pixels than that; None means what the network was trained with.
         device: where to run; auto takes CUDA or MPS if there is one.
     """
 
@@ -47,6 +49,7 @@ class EvaluateConfig:
     batch_size: int = 256
     workers: Natural | None = None
     max_corrupt: Natural | None = None
+    max_pixels: Pixels | None = None
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
 
     def __post_init__(self) -> None:
@@ -77,12 +80,14 @@ class PredictConfig:
         subnet: the name of a net; None means the full net.
         top: how many classes to show for an image.
         batch_size: images in a call.
+        max_pixels: refuse images of more pixels than that; None means what the network was trained with.
         device: where a run or a saved network runs; auto takes CUDA or MPS if there is one. An export runs on the CPU.
     """
 
     subnet: str | None = None
     top: Count = 5
     batch_size: Count = 64
+    max_pixels: Pixels | None = None
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
 
     def __post_init__(self) -> None:

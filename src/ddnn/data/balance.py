@@ -10,6 +10,9 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
+from ddnn.data.splits import Split
+from ddnn.errors import DataError
+
 
 @dataclass(frozen=True)
 class Balance:
@@ -20,6 +23,20 @@ class Balance:
     """
 
     labels: np.ndarray
+
+    @classmethod
+    def of(cls, split: Split) -> "Balance":
+        """What is needed to balance the classes of a split.
+
+        Raises:
+            DataError: its images are not at hand.
+        """
+        if split.blocks is not None:
+            raise DataError(
+                "sampler balanced takes images of rare classes again and again, from all over the data set, and remote "
+                "shards are gone through a few at a time; give class_weights balanced, or copy the shards here"
+            )
+        return cls(split.labels)
 
     def shuffled(self, generator: Generator) -> Tensor:
         """As many image numbers as there are images, as many of each class that occurs as of the others (one more of

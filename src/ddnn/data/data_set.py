@@ -1,5 +1,6 @@
 """From a configuration to loaders: which pipeline, which images in which split, prepared for which network."""
 
+import warnings
 from collections.abc import Callable
 from copy import copy
 from dataclasses import replace
@@ -21,6 +22,7 @@ from ddnn.data.memory import MemoryLoader, decode_all
 from ddnn.data.mixing import mixed
 from ddnn.data.order import EpochOrder
 from ddnn.data.policies import BATCHED
+from ddnn.data.shapes import wide_images
 from ddnn.data.sources import open_source
 from ddnn.data.splits import Source, Split, hold_out, subset
 from ddnn.errors import DataError
@@ -56,6 +58,7 @@ def open_data(config: DataConfig, seed: int, spec: DataSpec | None = None) -> "D
     _check_augment(config, data.size)
     if spec is None and "train" in source.splits:
         data.check_training()
+        data.mention_wide_images()
     return data
 
 
@@ -82,7 +85,9 @@ class Data:
     """
 
     def __init__(self, source: Source, config: DataConfig, seed: int, spec: DataSpec | None = None) -> None:
-        self._source, self._config, self._seed, self._given = source, config, seed, spec
+        self._source, self._config, self._seed = source, config, seed
+        self._given = spec and spec.allowing(config.max_pixels)
+        self._reading = self._given.reading if self._given else config.reading
         self._decoded: dict[str, tuple[Split, Tensor]] = {}
         self.channels: int = spec.channels if spec else source.channels
         self.size: tuple[int, int] = (
@@ -100,7 +105,7 @@ class Data:
             mean, std = IMAGENET_MEAN, IMAGENET_STD
         else:
             mean, std = (sum(IMAGENET_MEAN) / 3,), (sum(IMAGENET_STD) / 3,)
-        return DataSpec(self.channels, self.size, mean, std, self._source.class_names)
+        return DataSpec(self.channels, self.size, mean, std, self._source.class_names, self._reading)
 
     @property
     def num_classes(self) -> int:
@@ -188,6 +193,12 @@ class Data:
         """
         _ = self._parts
 
+    def mention_wide_images(self) -> None:
+        """Warn where the centre is cut out of training images of which many are far from square."""
+        word = wide_images(self._parts[0]) if self._reading.resize == "crop" else None
+        if word is not None:
+            warnings.warn(word, stacklevel=3)
+
     @cached_property
     def _parts(self) -> tuple[Split, Split | None]:
         """Training images, and those that are held out of them or come apart."""
@@ -208,7 +219,7 @@ class Data:
     def _in_memory(self, name: str, split: Split) -> tuple[Split, Tensor]:
         """The split, without what cannot be decoded, and its pixels."""
         if name not in self._decoded:
-            self._decoded[name] = decode_all(split, self.channels, self.size, self._corrupt(name))
+            self._decoded[name] = decode_all(split, self.channels, self.size, self._reading, self._corrupt(name))
         return self._decoded[name]
 
     def _corrupt(self, name: str) -> CorruptImages:
@@ -223,7 +234,7 @@ class Data:
             split, pixels = self._in_memory(name, split)
         blocks = split.blocks if pixels is None else None
         repeats = config.augment.repeats
-        balance = self._balance(split) if training else None
+        balance = Balance.of(split) if training and config.sampler == "balanced" else None
         order = EpochOrder(len(split), config.batch_size, self._seed, training, share, parts, repeats, blocks, balance)
         if pixels is not None:
             augmentation = self._augmentation if training else None
@@ -232,16 +243,6 @@ class Data:
             training_transform(self.spec, config.augment, self._flip) if training else evaluation_transform(self.spec)
         )
         return LargeLoader(split, self.spec, order, transform, config.workers, device, self._corrupt(name))
-
-    def _balance(self, split: Split) -> Balance | None:
-        if self._config.sampler != "balanced":
-            return None
-        if split.blocks is not None:
-            raise DataError(
-                "sampler balanced takes images of rare classes again and again, from all over the data set, and remote "
-                "shards are gone through a few at a time; give class_weights balanced, or copy the shards here"
-            )
-        return Balance(split.labels)
 
     @property
     def _flip(self) -> bool:

@@ -15,9 +15,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from torch import Tensor
 
-from ddnn.data.images import common_side, decode, sizes, spread
+from ddnn.data.images import common_side, decode, read_size, sizes, spread
 from ddnn.data.splits import Source, Split, arrange, require_folder
 from ddnn.errors import DataError
+from ddnn_runtime.reading import AS_SHOWN, Reading
 
 IMAGE_COLUMNS = ("image", "img")
 LABEL_COLUMNS = ("label", "fine_label")
@@ -36,10 +37,14 @@ class ParquetImages:
     encoded: pa.ChunkedArray
     names: tuple[tuple[str, int], ...]
 
-    def image(self, index: int, channels: int) -> Tensor:
+    def image(self, index: int, channels: int, reading: Reading = AS_SHOWN) -> Tensor:
         """One image, uint8 of shape (channels, height, width)."""
         value = self.encoded[index]
-        return decode(value.as_py() or b"", channels, self._name(index))
+        return decode(value.as_py() or b"", channels, self._name(index), reading)
+
+    def dimensions(self, index: int) -> tuple[int, int]:
+        """(height, width) of one image."""
+        return read_size(self.encoded[index].as_py() or b"", self._name(index))
 
     def _name(self, index: int) -> str:
         for name, rows in self.names:
