@@ -127,16 +127,14 @@ def _run(setup: Setup, progress: bool, termination: Termination) -> Run:
             directory = directory.create(config)
     directory = from_first(directory)
     quiet_lightning()
-    if progress and processes.first and setup.chosen:
-        print(f"ddnn: {setup.chosen}", file=sys.stderr)
+    _say(setup, progress, setup.chosen)
     clock, best = Clock(directory), BestEpoch(config)
     with _ending_well(directory, before, processes.first), ExitStack() as meanwhile:
         observers = [directory.append_metrics, *epoch_observers(config, progress)]
         trained = deepcopy(network) if setup.divides else network
         module = DepthDynamicTraining(trained, setup.objective, data, config, observers, setup.partner)
         with together():
-            going_on = setup.resumed
-            checkpoint = going_on and checkpoint_of(directory, going_on, module, processes, clock)
+            checkpoint = setup.resumed and checkpoint_of(directory, setup.resumed, module, processes, clock)
         module.train()  # also a network that was given in evaluation mode, as `ddnn.load` gives it
         meanwhile.enter_context(_memory_format(module, config.channels_last))
         if device.type == "cpu":
@@ -144,7 +142,7 @@ def _run(setup: Setup, progress: bool, termination: Termination) -> Run:
         meanwhile.enter_context(dropout_before_classifier(trained, config.full_dropout))
         if config.sync_norm and processes.count > 1:
             meanwhile.enter_context(synchronised(module))
-        trainer = _trainer(setup, directory, progress, termination, [best, clock, *callbacks_of(going_on)])
+        trainer = _trainer(setup, directory, progress, termination, [best, clock, *callbacks_of(setup.resumed)])
         trainer.fit(module, ckpt_path=checkpoint, weights_only=True)
         meanwhile.close()
         if best.tensors or module.result is not network:
@@ -155,9 +153,13 @@ def _run(setup: Setup, progress: bool, termination: Termination) -> Run:
         with together():
             if processes.first:
                 network.save(directory.network)
-    if progress and processes.first and (verdict := best.verdict(config.epochs)):
-        print(f"ddnn: {verdict}", file=sys.stderr)
+    _say(setup, progress, best.verdict(config.epochs))
     return Run(network, data, directory, config, seconds, device, processes, validation=best.to_json())
+
+
+def _say(setup: Setup, progress: bool, text: str) -> None:
+    if text and progress and setup.processes.first:
+        print(f"ddnn: {text}", file=sys.stderr)
 
 
 @contextmanager
