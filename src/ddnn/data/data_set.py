@@ -7,12 +7,14 @@ from dataclasses import replace
 from functools import cached_property, wraps
 from typing import ParamSpec, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ddnn.config import DataConfig
 from ddnn.data.augment_checks import check_augment
 from ddnn.data.augmentation import Augmentation
+from ddnn.data.balance import Balance
 from ddnn.data.class_names import ClassesFrom
 from ddnn.data.corrupt import CorruptImages
 from ddnn.data.images import IMAGENET_MEAN, IMAGENET_STD, statistics
@@ -133,6 +135,11 @@ class Data:
         return len(self._source.class_names)
 
     @property
+    def class_counts(self) -> tuple[int, ...]:
+        """How many training images each class has, without those that are held out; known without decoding one."""
+        return tuple(np.bincount(self._parts[0].labels, minlength=self.num_classes).tolist())
+
+    @property
     def has_validation(self) -> bool:
         """Whether images are held out of the training images, or come apart."""
         return self._parts[1] is not None
@@ -145,7 +152,9 @@ class Data:
         """
         check_augment(config, self.size)
         other = copy(self)
-        other._config = replace(self._config, augment=config.augment, batch_size=config.batch_size)
+        other._config = replace(
+            self._config, augment=config.augment, batch_size=config.batch_size, sampler=config.sampler
+        )
         other._seed = seed
         return other
 
@@ -275,7 +284,8 @@ class Data:
             split, pixels = self._in_memory(name, split)
         blocks = split.blocks if pixels is None else None
         repeats = config.augment.repeats
-        order = EpochOrder(len(split), config.batch_size, self._seed, training, share, parts, repeats, blocks)
+        balance = Balance.of(split) if training and config.sampler == "balanced" else None
+        order = EpochOrder(len(split), config.batch_size, self._seed, training, share, parts, repeats, blocks, balance)
         if pixels is not None:
             augmentation = self._augmentation if training else None
             return MemoryLoader(pixels, split.label_tensor(), self.spec, order, augmentation, device)
