@@ -14,7 +14,8 @@ def image_files(places: Iterable[str | Path]) -> list[Path]:
 
     Args:
         places: image files; folders, of which all images are taken, those in folders below too; or text files
-            (`.txt`) with one path a line, relative to the folder of the text file.
+            (`.txt`) in UTF-8 with one path a line, relative to the folder of the text file. What is named twice is meant
+            twice.
 
     Raises:
         DataError: if a folder or a list has no image.
@@ -28,14 +29,15 @@ def _files(place: Path) -> list[Path]:
         if not found:
             raise DataError(f"{place} has no image: of a folder, files ending in {', '.join(SUFFIXES)} are taken")
         return found
-    return _listed(place) if place.suffix == ".txt" else [place]
+    return _listed(place) if place.suffix.lower() == ".txt" else [place]
 
 
 def _listed(place: Path) -> list[Path]:
     try:
-        lines = [line.strip() for line in place.read_text(encoding="utf-8").splitlines()]
+        # "utf-8-sig" takes off the mark that Windows' editors begin a file with; names may hold any other character.
+        lines = [line.strip(" \t\r") for line in place.read_text(encoding="utf-8-sig").split("\n")]
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        reason = error.strerror if isinstance(error, OSError) else "it is no text in UTF-8"
         raise DataError(f"the list {place} cannot be read: {reason}; it takes one path of an image a line") from None
     found = [place.parent / line for line in lines if line]
     if not found:
