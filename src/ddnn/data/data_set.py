@@ -43,7 +43,9 @@ def open_data(config: DataConfig, seed: int, spec: DataSpec | None = None) -> "D
         DataError: the data set is unknown, missing, or not as it should be; its classes are not those of `spec`;
             or `config` asks for what cannot be done with it.
     """
-    source = open_source(config.data, config.data_root, config.shards)
+    source = open_source(
+        config.data, config.data_root, config.shards, config.image_column, config.label_column
+    )
     if spec is not None:
         _check_classes(source, spec)
     elif len(source.class_names) < 2:

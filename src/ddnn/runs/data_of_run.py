@@ -49,6 +49,8 @@ class DataOfRun:
             workers=workers,
             max_corrupt=whole.max_corrupt,
             shards=whole.shards,
+            image_column=whole.image_column,
+            label_column=whole.label_column,
         )
 
 
