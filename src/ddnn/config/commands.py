@@ -39,6 +39,8 @@ class EvaluateConfig:
         workers: processes that decode large images; None means one a core, at most 8.
         max_corrupt: leave out at most so many images that cannot be decoded, and name each; 0 refuses the first.
             None means what the run was trained with, or 0 with other data.
+        image_column: the column of parquet files that has the images; None means that of the run, or a usual one.
+        label_column: likewise the column that has the labels.
         device: where to run; auto takes CUDA or MPS if there is one.
     """
 
@@ -47,6 +49,8 @@ class EvaluateConfig:
     batch_size: int = 256
     workers: Natural | None = None
     max_corrupt: Natural | None = None
+    image_column: str | None = None
+    label_column: str | None = None
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
 
     def __post_init__(self) -> None:

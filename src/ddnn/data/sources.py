@@ -40,6 +40,8 @@ def open_source(
         DataError: the name is unknown, or the files are missing or not as they should be.
     """
     kind, colon, path = data.partition(":")
+    if kind != "parquet" and (image_column, label_column) != (None, None):
+        raise DataError(f"image_column and label_column are for parquet files, and data is {data!r}: leave them out")
     if not colon and kind == "digits":
         return _digits()
     if not colon and kind in ("cifar10", "cifar100"):

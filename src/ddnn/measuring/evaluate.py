@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ddnn.config import DataConfig, EvaluateConfig, configured
@@ -63,6 +63,7 @@ def evaluate(run: str | os.PathLike[str], config: EvaluateConfig | None = None, 
     found = data_of_run(
         path, config.data, config.data_root, max_corrupt=config.max_corrupt, held_out=DataConfig.validation
     ).unaugmented(config.batch_size, config.workers)
-    data = open_images(network, found)
+    columns = {key: given for key in ("image_column", "label_column") if (given := getattr(config, key)) is not None}
+    data = open_images(network, replace(found, **columns))
     scores = evaluate_network(network.to(device), data.test(device))
     return Evaluation(os.fspath(run), found.data, scores, scores_as_json(network, scores))
