@@ -135,6 +135,21 @@ def test_a_broken_image_does_not_lose_the_others(
     assert "Traceback" not in result.err
 
 
+def test_an_image_that_is_asked_for_twice_is_answered_twice(
+    pictures: Path, tmp_path_factory: pytest.TempPathFactory, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (pictures / "broken.png").write_bytes(b"broken")
+    asked = [pictures / name for name in ("1.png", "0.png", "1.png", "broken.png", "2.png", "1.png", "broken.png")]
+    for size in (2, 64):
+        result = run(capfd, "predict", shared_export(tmp_path_factory), *asked, "--json", "--batch-size", size)
+        document = json.loads(result.out)
+        found = [Path(prediction["image"]).name for prediction in document["predictions"]]
+        assert found == ["1.png", "0.png", "1.png", "2.png", "1.png"]
+        first, _, again, _, last = (prediction["probabilities"] for prediction in document["predictions"])
+        assert first == pytest.approx(again) == pytest.approx(last)
+        assert len(document["unreadable"]) == 2
+
+
 def test_the_example_runs(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     script = Path(__file__).parents[2] / "examples" / "adaptive_depth.py"
     result = completed(script, shared_export(tmp_path_factory), pictures)

@@ -39,3 +39,10 @@ def test_an_empty_folder_or_list_is_named(tmp_path: Path) -> None:
         image_files([tmp_path / "binary.txt"])
     with pytest.raises(DataError, match=r"missing\.txt cannot be read: No such file"):
         image_files([tmp_path / "missing.txt"])
+
+
+def test_lists_with_a_mark_and_with_names_of_any_characters(tmp_path: Path) -> None:
+    (tmp_path / "windows.TXT").write_bytes("\ufeffä b.png\r\na\u2028b.png\r\nä b.png\r\n".encode())
+    assert image_files([tmp_path / "windows.TXT"]) == [
+        tmp_path / "ä b.png", tmp_path / "a\u2028b.png", tmp_path / "ä b.png"
+    ]  # fmt: skip
