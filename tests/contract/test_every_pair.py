@@ -113,7 +113,8 @@ def with_private_norms(pair: Pair) -> ddnn.DepthDynamicNetwork:
     network = ddnn.DepthDynamicNetwork(
         shared.family, full, shared[shared.full], num_classes=7, in_channels=shared.in_channels, options=shared.options
     )
-    network.add_subnet(pair.subnet, shared.depths[pair.subnet], private_norms=True)
+    with pair.width():
+        network.add_subnet(pair.subnet, shared.depths[pair.subnet], private_norms=True)
     return network
 
 

@@ -136,7 +136,7 @@ def test_an_impossible_budget_names_the_nearest(
         (["--latency_ms", "1", "--on", "PROFILE"], 1, "pick one with --runtime"),
         (["--latency_ms", "1", "--on", "PROFILE", "--batch_size", "7"], 1, "nothing for batch_size 7"),
         (["--latency_ms", "1", "--on", "PROFILE", "--any-depth"], 1, "cannot be done for another device"),
-        (["--latency_ms", "1", "--on", "RUN/results.json"], 1, "is no profile"),
+        (["--latency_ms", "1", "--on", "RUN/results.json"], 1, "was not written by `ddnn profile`"),
         (["--latency_ms", "1", "--on", "RUN/nowhere.json"], 1, "is missing"),
         (["--latency_ms", "1", "--threads", "9999"], 1, "cores of this machine"),
         (["--latency_ms", "1", "--precision", "int8"], 1, "cannot be run in int8"),

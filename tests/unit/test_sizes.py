@@ -7,9 +7,6 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 MOST_IN_FILE, MOST_IN_FUNCTION = 300, 40
-STILL_TOO_LONG = {  # being divided
-    "src/ddnn/training/module.py",
-}
 FILES = sorted(
     path for folder in ("src", "runtime/src") for path in (ROOT / folder).rglob("*.py")
 )  # what is shipped; tests and benchmarks are not
@@ -35,8 +32,6 @@ def test_there_are_files_of_both_distributions() -> None:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_a_file_and_its_functions_are_short(path: Path) -> None:
     source = path.read_text(encoding="utf-8")
-    if path.relative_to(ROOT).as_posix() in STILL_TOO_LONG:
-        pytest.skip("being divided")
     assert len(source.splitlines()) <= MOST_IN_FILE
     assert {each.name: lines_of(each) for each in functions(source) if lines_of(each) > MOST_IN_FUNCTION} == {}
 

@@ -4,13 +4,14 @@ Stored with the network, so that whoever opens it can prepare an image and name 
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Annotated, Any
 
 from msgspec import Meta
 
 from ddnn_runtime.documents import Finite, Side, Text
 from ddnn_runtime.errors import DDNNError
+from ddnn_runtime.reading import AS_SHOWN, BEFORE, Reading
 from ddnn_runtime.schema import hints_of, misfit, typed
 
 _MOST_CHANNELS = 1000
@@ -28,6 +29,7 @@ class DataSpec:
         mean: per channel, of pixel values scaled to [0, 1].
         std: per channel, likewise.
         class_names: one per class, in label order.
+        reading: how pictures become pixels of that size.
     """
 
     channels: Annotated[int, Meta(ge=1, le=_MOST_CHANNELS)]
@@ -35,6 +37,7 @@ class DataSpec:
     mean: tuple[Finite, ...]
     std: tuple[_Spread, ...]
     class_names: Annotated[tuple[Text, ...], Meta(min_length=1)]
+    reading: Reading = AS_SHOWN
 
     def __post_init__(self) -> None:
         for name, hint in hints_of(type(self)).items():
@@ -56,15 +59,33 @@ class DataSpec:
         """(channels, height, width) of one image."""
         return (self.channels, *self.size)
 
+    def allowing(self, max_pixels: int | None) -> "DataSpec":
+        """The same with another limit for the pixels of a picture; None leaves it."""
+        return self if max_pixels is None else replace(self, reading=replace(self.reading, max_pixels=max_pixels))
+
     def to_json(self) -> dict[str, Any]:
         """A dictionary that `from_json` reads."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> "DataSpec":
-        """Read what `to_json` wrote.
+        """Read what `to_json` wrote, maybe that of an older version.
 
         Raises:
             UnfitValueError: it is not that.
         """
-        return typed(fields, cls, "data")
+        return typed(_with_reading(fields), cls, "data")
+
+
+def of_any_version(values: Mapping[str, Any]) -> dict[str, Any]:
+    """What a document says, completed where an older version had no word for how the pictures of its `data` are read.
+
+    >>> of_any_version({"data": {"channels": 3}})["data"]["reading"]["orientation"]
+    'stored'
+    """
+    data = values.get("data")
+    return {**values, "data": _with_reading(data)} if isinstance(data, Mapping) else dict(values)
+
+
+def _with_reading(data: Mapping[str, Any]) -> dict[str, Any]:
+    return {"reading": asdict(BEFORE), **data}

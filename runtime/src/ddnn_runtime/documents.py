@@ -81,7 +81,7 @@ def _check_header(name: str, key: str, found: Any, wanted: Any) -> None:
     if found == wanted:
         return
     if key == "kind":
-        raise ModelFileError(f"{name} is no document of `{wanted}`, but something else; give one that is")
+        raise ModelFileError(f"{name} was not written by `{wanted}`; give a file that was")
     if found is None:
         raise UnfitValueError(f"it lacks {key}")
     raise ModelFileError(f"{name} has {key} {shown(found)}; this version of ddnn reads {wanted}")

@@ -26,6 +26,10 @@ class UnreadableImageError(DataError):
     """An image cannot be decoded; the message names it."""
 
 
+class TooLargeImageError(UnreadableImageError):
+    """An image has more pixels than are allowed."""
+
+
 class ModelFileError(DDNNError):
     """A saved network, a run or a state dict is damaged or belongs to something else."""
 

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta
 
 from ddnn_runtime.cascade_spec import CascadeSpec
-from ddnn_runtime.data_spec import DataSpec
+from ddnn_runtime.data_spec import DataSpec, of_any_version
 from ddnn_runtime.documents import Count, Fraction, Name, Natural, Side, Text, read_document, refusing_damage
 from ddnn_runtime.errors import ModelFileError
 from ddnn_runtime.schema import typed
@@ -167,7 +167,7 @@ class Manifest:
         values = read_document(path, dict[str, Any], sealed=True, header={"format": FORMAT}, fix=again)
         with refusing_damage(str(path), again):
             cascade = values.pop("cascade", None)  # which has a format of its own
-            manifest: Manifest = typed(values, cls)
+            manifest: Manifest = typed(of_any_version(values), cls)
             manifest._check_fit()
             return (
                 manifest

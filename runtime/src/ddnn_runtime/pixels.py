@@ -6,7 +6,6 @@ round differently where an image is resized, by at most a grey level or two.
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +13,10 @@ import numpy as np
 from PIL import Image
 
 from ddnn_runtime.data_spec import DataSpec
+from ddnn_runtime.decoding import decode
 from ddnn_runtime.errors import UnreadableImageError
-from ddnn_runtime.geometry import LARGEST_IMAGE, TOO_LARGE, centre, covering
+from ddnn_runtime.geometry import Size, centre, centre_box, covering, inside, is_strip, passes
+from ddnn_runtime.reading import Reading
 
 
 def read_image(path: str | Path, spec: DataSpec) -> np.ndarray:
@@ -49,40 +50,60 @@ def normalise(images: np.ndarray, spec: DataSpec) -> np.ndarray:
     return images.astype(np.float32) * factor - shift[:, None, None]
 
 
-def _pixels(path: Path, spec: DataSpec) -> np.ndarray:
-    """uint8 of shape (channels, height, width)."""
+def read_bytes(path: str | Path) -> bytes:
+    """An image file's content; UnreadableImageError if it cannot be opened."""
     try:
-        content = path.read_bytes()
+        return Path(path).read_bytes()
     except OSError as error:
         raise UnreadableImageError(f"Cannot read {path}: {error.strerror or error}") from None
+
+
+def resized(image: Any, size: Size, reading: Reading) -> Any:
+    """Bring a decoded picture to a size.
+
+    Args:
+        image: a `PIL.Image.Image` of mode L or RGB.
+        size: the wanted (height, width) in pixels.
+        reading: whether to cut out the centre, to pad or to squeeze.
+
+    Returns:
+        Another one, of that size.
+    """
+    old = (image.height, image.width)
+    if reading.resize == "crop":
+        return centre_of(image, size) if is_strip(old, size) else _cut(_scaled(image, covering(old, size)), size)
+    if reading.resize == "squeeze":
+        return _scaled(image, size)
+    shown = _scaled(image, inside(old, size))
+    (height, width), colour = size, reading.colour(len(image.getbands()))
+    whole = Image.new(image.mode, (width, height), tuple(colour) if image.mode == "RGB" else colour[0])
+    whole.paste(shown, ((width - shown.width) // 2, (height - shown.height) // 2))
+    return whole
+
+
+def centre_of(image: Any, size: Size) -> Any:
+    """The centre of a very long picture, whose ends are not resized with it: as `resized`, to within rounding."""
+    return image.resize(size[::-1], Image.Resampling.BILINEAR, box=centre_box((image.height, image.width), size))
+
+
+def _pixels(path: Path, spec: DataSpec) -> np.ndarray:
+    """uint8 of shape (channels, height, width)."""
+    encoded = read_bytes(path)
     try:
-        with Image.open(io.BytesIO(content)) as image:
-            if image.width * image.height > LARGEST_IMAGE:
-                raise Image.DecompressionBombError
-            pixels = np.asarray(_resized(_converted(image, spec.channels), spec.size))
-    except Image.DecompressionBombError:
-        raise UnreadableImageError(f"Cannot decode {path}: {TOO_LARGE}") from None
-    except Exception as error:  # Pillow's decoders raise whatever their format makes them stumble over
-        reason = "it is empty" if not content else "not an image in a known format"
-        known = content and "BytesIO" not in str(error)
-        raise UnreadableImageError(
-            f"Cannot decode {path}: {' '.join(str(error).split()) if known else reason}"
-        ) from None
+        image = decode(encoded, spec.channels, str(path), spec.reading)
+        pixels = np.asarray(resized(image, spec.size, spec.reading))
+    except MemoryError:
+        raise UnreadableImageError(f"Cannot decode {path}: it takes more memory than there is") from None
     return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
 
 
-def _converted(image: Any, channels: int) -> Any:
-    """An image of as many channels, 8 bits each."""
-    if image.mode.startswith("I;16"):
-        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-    if channels == 1 and image.format == "JPEG":
-        image.draft("L", image.size)  # the grey values that the file has, as torchvision reads them
-    return image.convert("L" if channels == 1 else "RGB")
+def _scaled(image: Any, size: Size) -> Any:
+    for height, width in passes((image.height, image.width), size):
+        if (height, width) != (image.height, image.width):
+            image = image.resize((width, height), Image.Resampling.BILINEAR)
+    return image
 
 
-def _resized(image: Any, size: tuple[int, int]) -> Any:
-    height, width = covering((image.height, image.width), size)
-    if (height, width) != (image.height, image.width):
-        image = image.resize((width, height), Image.Resampling.BILINEAR)
-    top, left = centre((height, width), size)
+def _cut(image: Any, size: Size) -> Any:
+    top, left = centre((image.height, image.width), size)
     return image.crop((left, top, left + size[1], top + size[0]))

@@ -17,6 +17,7 @@ import numpy as np
 
 from ddnn_runtime.answers import Answers, cascade
 from ddnn_runtime.errors import DataError, DDNNError, near
+from ddnn_runtime.geometry import MOST_PIXELS
 from ddnn_runtime.latency import interleaved_for
 from ddnn_runtime.manifest import INPUT, Manifest
 from ddnn_runtime.pixels import normalise, read_image
@@ -35,6 +36,7 @@ class Runtime:
         share_weights: keep the weights once in memory for all nets that are open, rather than a copy for each in an
             order that suits the processor. Less memory for more time (docs/deployment.md has figures); None means
             where that saves much and costs little, as the export says.
+        max_pixels: `read` refuses images of more, before they are decoded; None means as many as in training.
 
     Raises:
         ModelFileError: if the export is incomplete or damaged.
@@ -48,15 +50,25 @@ class Runtime:
         ```
     """
 
-    def __init__(self, directory: str | Path, *, threads: int | None = None, share_weights: bool | None = None) -> None:
+    def __init__(
+        self,
+        directory: str | Path,
+        *,
+        threads: int | None = None,
+        share_weights: bool | None = None,
+        max_pixels: int | None = None,
+    ) -> None:
         if threads is not None and threads < 1:
             raise DDNNError(f"threads must be at least 1, not {threads}")
+        if max_pixels is not None and not 1 <= max_pixels <= MOST_PIXELS:
+            raise DDNNError(f"max_pixels must be 1 to {MOST_PIXELS}, not {max_pixels}")
         self.directory: Path = Path(directory)
         self.manifest: Manifest = Manifest.read(self.directory)
         if self.manifest.kind != "onnx":
             raise DDNNError(f"{directory} holds torch.export programs; export with --format onnx for the runtime")
         self.share_weights: bool = self.manifest.sharing_pays if share_weights is None else share_weights
         self._sessions = Sessions(self.directory, threads, self.share_weights, self.manifest)
+        self._max_pixels = max_pixels
         self._latencies: dict[int, dict[str, float]] = {}
         self._timing = threading.Lock()
 
@@ -118,7 +130,8 @@ class Runtime:
             )
         if not paths:
             raise DDNNError("there is no image to read; give at least one file")
-        return np.stack([read_image(path, self.manifest.data) for path in paths])
+        spec = self.manifest.data.allowing(self._max_pixels)
+        return np.stack([read_image(path, spec) for path in paths])
 
     def cascade(
         self,

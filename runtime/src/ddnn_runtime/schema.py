@@ -54,7 +54,7 @@ def typed(values: Any, kind: Any, where: str = "", *, closed: bool | tuple[type,
         raise UnfitValueError(f"{where or 'it'} has {shown(unknown[0])}, which this version of ddnn does not know")
     try:
         return convert(values, kind)
-    except ValidationError:
+    except (ValidationError, UnicodeEncodeError):  # the latter for texts that UTF-8 cannot hold
         raise UnfitValueError(_blame((where, values, kind))) from None
 
 
@@ -129,7 +129,7 @@ def _words(hint: Any, many: bool = False) -> list[str]:
 def _fits(value: Any, hint: Any) -> bool:
     try:
         convert(value, hint)
-    except ValidationError:
+    except (ValidationError, UnicodeEncodeError):
         return False
     return True
 

@@ -27,7 +27,7 @@ def run(options: Any) -> None:
     from ddnn.errors import UnreadableImageError
     from ddnn_runtime.image_files import image_files
 
-    engine = open_engine(options.run, config.device)
+    engine = open_engine(options.run, config.device, max_pixels=config.max_pixels)
     name = config.subnet or engine.full
     found = predict(engine, image_files(options.images), name, config.top, config.batch_size)
     if found.read and options.json:

@@ -7,6 +7,7 @@ from msgspec import Meta
 
 from ddnn.config.fields import check_types
 from ddnn.config.limits import Count, Natural
+from ddnn_runtime.reading import Pixels
 
 _Side = Annotated[int, Meta(ge=32, description="at least 32 pixels")]
 
@@ -41,6 +42,7 @@ class EvaluateConfig:
             None means what the run was trained with, or 0 with other data.
         image_column: the column of parquet files that has the images; None means that of the run, or a usual one.
         label_column: likewise the column that has the labels.
+        max_pixels: refuse images of more pixels than that; None means what the network was trained with.
         device: where to run; auto takes CUDA or MPS if there is one.
     """
 
@@ -51,6 +53,7 @@ class EvaluateConfig:
     max_corrupt: Natural | None = None
     image_column: str | None = None
     label_column: str | None = None
+    max_pixels: Pixels | None = None
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
 
     def __post_init__(self) -> None:
@@ -81,12 +84,14 @@ class PredictConfig:
         subnet: the name of a net; None means the full net.
         top: how many classes to show for an image.
         batch_size: images in a call.
+        max_pixels: refuse images of more pixels than that; None means what the network was trained with.
         device: where a run or a saved network runs; auto takes CUDA or MPS if there is one. An export runs on the CPU.
     """
 
     subnet: str | None = None
     top: Count = 5
     batch_size: Count = 64
+    max_pixels: Pixels | None = None
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
 
     def __post_init__(self) -> None:

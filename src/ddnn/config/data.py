@@ -7,10 +7,13 @@ from msgspec import Meta
 
 from ddnn.config.fields import check, check_types
 from ddnn.config.limits import Below1, Count, FiniteWeight, Fraction, Natural, Side, SomeFraction, UpTo100
-from ddnn_runtime.geometry import LARGEST_SIDE, LARGEST_SMALL_SIDE
+from ddnn_runtime.geometry import LARGEST_IMAGE, LARGEST_SIDE, LARGEST_SMALL_SIDE
+from ddnn_runtime.reading import WHITE, Byte, Number, Pixels, Reading, Resize
 from ddnn_runtime.schema import LARGEST
 
 _Pixels = Annotated[int, Meta(ge=0, description="0 or more pixels")]
+_Colour = Annotated[list[Byte], Meta(min_length=3, max_length=3, description="red, green and blue, 0 to 255 each")]
+_Levels = Annotated[list[Number], Meta(min_length=2, max_length=2, description="two numbers, black and white")]
 _GiB = Annotated[float, Meta(gt=0, le=LARGEST, description="over 0 GiB")]
 _Shards = Annotated[int, Meta(ge=1, description="1 or more shards")]
 
@@ -109,6 +112,17 @@ class DataConfig:
         image_column: the column of parquet files that has the images: bytes, structs of bytes and path, or paths; None
             means image, img, pixel_values, jpg, jpeg, png or webp.
         label_column: the column that has the labels; None means label, labels, fine_label, class, target or cls.
+        resize: what becomes of images that are not square: crop cuts out the centre, pad shows all of an image with
+            bars of the background, squeeze shows all of it and changes its proportions. Training cuts random parts out
+            of the image, of the padded one, or of the squeezed one.
+        orientation: exif turns and mirrors images as their EXIF data say, as viewers do; stored leaves them as their
+            pixels are stored. TIFFs are always turned.
+        background: red, green and blue, 0 to 255, behind transparent pixels and beside padded images; null drops
+            transparency, so that whatever colour lies below it shows.
+        levels: which numbers are black and white in images of more than 8 bits, such as [0, 4095]. Images with numbers
+            beyond are refused. None means 0 and 1 for floating-point numbers, 0 and 65535 for 16 bits (0 and 4095 for
+            TIFFs of 12 bits), and refuses 32-bit integers.
+        max_pixels: refuse images of more pixels than that, before they are decoded; None means 100 million.
     """
 
     data: str = "digits"
@@ -123,6 +137,19 @@ class DataConfig:
     shards: ShardsConfig = field(default_factory=ShardsConfig)
     image_column: str | None = None
     label_column: str | None = None
+    resize: Resize = "crop"
+    orientation: Literal["exif", "stored"] = "exif"
+    background: _Colour | None = field(default_factory=lambda: list(WHITE))
+    levels: _Levels | None = None
+    max_pixels: Pixels | None = None
 
     def __post_init__(self) -> None:
         check_types(self)
+        _ = self.reading  # which checks what goes together
+
+    @property
+    def reading(self) -> Reading:
+        """How pictures become pixels, for a network that is trained on them."""
+        background = None if self.background is None else (self.background[0], self.background[1], self.background[2])
+        levels = None if self.levels is None else (float(self.levels[0]), float(self.levels[1]))
+        return Reading(self.orientation, background, levels, self.resize, self.max_pixels or LARGEST_IMAGE)

@@ -107,5 +107,8 @@ def check_types(config: Any, prefix: str = "") -> None:
     An integer is a number too, a tuple a list, and a path a text. The prefix, such as `ekd.`, goes before the name.
     """
     for name, hint in hints_of(type(config)).items():
-        wrong = misfit(getattr(config, name), hint, f"{prefix}{name}")
+        value = getattr(config, name)
+        if is_dataclass(hint) and not isinstance(value, hint):  # type: ignore[arg-type]  # a mapping would fit, too
+            raise DDNNError(f"{prefix}{name} must be a {hint.__name__}, not {shown(value)}")  # type: ignore[union-attr]
+        wrong = misfit(value, hint, f"{prefix}{name}")
         check(wrong is None, str(wrong))

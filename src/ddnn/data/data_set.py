@@ -1,5 +1,6 @@
 """From a configuration to loaders: which pipeline, which images in which split, prepared for which network."""
 
+import warnings
 from collections.abc import Callable
 from copy import copy
 from dataclasses import replace
@@ -19,6 +20,7 @@ from ddnn.data.memory import MemoryLoader, decode_all
 from ddnn.data.mixing import mixed
 from ddnn.data.order import EpochOrder
 from ddnn.data.policies import BATCHED
+from ddnn.data.shapes import wide_images
 from ddnn.data.sources import open_source
 from ddnn.data.splits import Source, Split, hold_out, subset
 from ddnn.errors import DataError
@@ -43,9 +45,7 @@ def open_data(config: DataConfig, seed: int, spec: DataSpec | None = None) -> "D
         DataError: the data set is unknown, missing, or not as it should be; its classes are not those of `spec`;
             or `config` asks for what cannot be done with it.
     """
-    source = open_source(
-        config.data, config.data_root, config.shards, config.image_column, config.label_column
-    )
+    source = open_source(config.data, config.data_root, config.shards, config.image_column, config.label_column)
     if spec is not None:
         _check_classes(source, spec)
     elif len(source.class_names) < 2:
@@ -56,6 +56,7 @@ def open_data(config: DataConfig, seed: int, spec: DataSpec | None = None) -> "D
     _check_augment(config, data.size)
     if spec is None and "train" in source.splits:
         data.check_training()
+        data.mention_wide_images()
     return data
 
 
@@ -82,7 +83,9 @@ class Data:
     """
 
     def __init__(self, source: Source, config: DataConfig, seed: int, spec: DataSpec | None = None) -> None:
-        self._source, self._config, self._seed, self._given = source, config, seed, spec
+        self._source, self._config, self._seed = source, config, seed
+        self._given = spec and spec.allowing(config.max_pixels)
+        self._reading = self._given.reading if self._given else config.reading
         self._decoded: dict[str, tuple[Split, Tensor]] = {}
         self.channels: int = spec.channels if spec else source.channels
         self.size: tuple[int, int] = (
@@ -100,7 +103,7 @@ class Data:
             mean, std = IMAGENET_MEAN, IMAGENET_STD
         else:
             mean, std = (sum(IMAGENET_MEAN) / 3,), (sum(IMAGENET_STD) / 3,)
-        return DataSpec(self.channels, self.size, mean, std, self._source.class_names)
+        return DataSpec(self.channels, self.size, mean, std, self._source.class_names, self._reading)
 
     @property
     def num_classes(self) -> int:
@@ -181,6 +184,12 @@ class Data:
         """
         _ = self._parts
 
+    def mention_wide_images(self) -> None:
+        """Warn where the centre is cut out of training images of which many are far from square."""
+        word = wide_images(self._parts[0]) if self._reading.resize == "crop" else None
+        if word is not None:
+            warnings.warn(word, stacklevel=3)
+
     @cached_property
     def _parts(self) -> tuple[Split, Split | None]:
         """Training images, and those that are held out of them or come apart."""
@@ -201,7 +210,7 @@ class Data:
     def _in_memory(self, name: str, split: Split) -> tuple[Split, Tensor]:
         """The split, without what cannot be decoded, and its pixels."""
         if name not in self._decoded:
-            self._decoded[name] = decode_all(split, self.channels, self.size, self._corrupt(name))
+            self._decoded[name] = decode_all(split, self.channels, self.size, self._reading, self._corrupt(name))
         return self._decoded[name]
 
     def _corrupt(self, name: str) -> CorruptImages:

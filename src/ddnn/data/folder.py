@@ -9,9 +9,11 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from ddnn.data.images import common_side, decode_file, read_bytes, sizes, spread
+from ddnn.data.images import common_side, decode_file, read_size, sizes, spread
 from ddnn.data.splits import Source, Split, arrange, hold_out, require_folder
 from ddnn.errors import DataError
+from ddnn_runtime.pixels import read_bytes
+from ddnn_runtime.reading import AS_SHOWN, Reading
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
 """Endings of image files, in lower or upper case; other files are left alone."""
@@ -27,9 +29,13 @@ class FileImages:
 
     paths: tuple[str, ...]
 
-    def image(self, index: int, channels: int) -> Tensor:
+    def image(self, index: int, channels: int, reading: Reading = AS_SHOWN) -> Tensor:
         """One image, uint8 of shape (channels, height, width)."""
-        return decode_file(self.paths[index], channels)
+        return decode_file(self.paths[index], channels, reading)
+
+    def dimensions(self, index: int) -> tuple[int, int]:
+        """(height, width) of one image."""
+        return read_size(read_bytes(self.paths[index]), self.paths[index])
 
 
 def open_folder(root: Path) -> Source:

@@ -4,115 +4,115 @@ Every pipeline decodes, resizes and normalises through the functions here, so th
 what the network was tested on.
 """
 
-import io
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 from torchvision.io import ImageReadMode, decode_image
 from torchvision.transforms.v2 import functional
 
 from ddnn.errors import UnreadableImageError
+from ddnn_runtime import decoding
 from ddnn_runtime.data_spec import DataSpec
-from ddnn_runtime.geometry import LARGEST_IMAGE, TOO_LARGE, covering, is_small
+from ddnn_runtime.errors import TooLargeImageError
+from ddnn_runtime.geometry import MOST_PIXELS, Size, covering, inside, is_small, is_strip, passes
+from ddnn_runtime.pixels import centre_of, read_bytes
+from ddnn_runtime.reading import AS_SHOWN, Reading
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
-_JPEG, _PNG = b"\xff\xd8", b"\x89PNG"
+_JPEG, _GIF = b"\xff\xd8", (b"GIF87a", b"GIF89a")
+_UPRIGHT: dict[int, tuple[int, tuple[int, ...]]] = {  # of EXIF: quarter turns to the left, then what is mirrored
+    1: (0, ()), 2: (0, (-1,)), 3: (2, ()), 4: (0, (-2,)), 5: (1, (-2,)), 6: (3, ()), 7: (1, (-1,)), 8: (1, ()),
+}  # fmt: skip
 
 
-def decode(encoded: bytes, channels: int, name: str) -> Tensor:
+def decode(encoded: bytes, channels: int, name: str, reading: Reading = AS_SHOWN) -> Tensor:
     """Decode a JPEG, PNG, WebP, GIF, or anything else that Pillow reads.
+
+    The pixels are those of `ddnn_runtime.decoding.decode`; torchvision decodes what it does faster, and as well.
 
     Args:
         encoded: the file's content.
-        channels: 1 (grey) or 3 (RGB); images of another kind are converted, transparency is dropped.
+        channels: 1 (grey) or 3 (RGB); images of another kind are converted.
         name: what an error calls the image.
+        reading: which way up, and what becomes of transparency and of more than 8 bits.
 
     Returns:
         uint8 of shape (channels, height, width).
 
     Raises:
-        UnreadableImageError: the content is empty, damaged or no image.
+        UnreadableImageError: the content is empty, damaged or no image, or not to be read by these rules.
     """
-    if not encoded:
-        raise UnreadableImageError(f"Cannot decode {name}: it is empty")
-    _check_pixels(encoded, name)
-    if encoded.startswith(_PNG):  # torchvision's decoder (seen in 0.29) ends the process on some damaged ones
-        return _decode_with_pillow(encoded, channels, name)
-    mode = ImageReadMode.GRAY if channels == 1 else ImageReadMode.RGB
+    if encoded.startswith(_JPEG):
+        # A JPEG needs at least a bit for each block of 8x8 pixels, so a small one need not be asked how large it is.
+        small = 8 * 64 * len(encoded) <= reading.max_pixels
+        turned = reading.orientation == "exif" and decoding.jpeg_may_be_turned(encoded)
+        way = 1 if small and not turned else _way_up(encoded, reading, name)
+        image = _decode_with_torch(encoded, ImageReadMode.GRAY if channels == 1 else ImageReadMode.RGB)
+        if image is not None:
+            return _upright(image, way)
+    elif channels == 3 and _torch_does_as_well(encoded, reading, name):
+        image = _decode_with_torch(encoded, ImageReadMode.RGB)
+        if image is not None:
+            return image
+    return functional.pil_to_tensor(decoding.decode(encoded, channels, name, reading))
+
+
+def _way_up(encoded: bytes, reading: Reading, name: str) -> int:
+    """The orientation of a JPEG, by its header; one that cannot be read is left to the decoders."""
+    try:
+        with decoding.opened(encoded, reading, name) as image:
+            return decoding.orientation(image, reading)
+    except TooLargeImageError:
+        raise
+    except UnreadableImageError:
+        return 1
+
+
+def _torch_does_as_well(encoded: bytes, reading: Reading, name: str) -> bool:
+    """Whether torchvision gives the pixels that Pillow would, and is faster; or a GIF is to be read as it always was.
+
+    Not of PNGs: torchvision's decoder (seen in 0.29) ends the process on some damaged ones. Nor of animations, all of
+    whose frames it decodes, if they are many.
+    """
+    webp, gif = encoded[8:12] == b"WEBP", encoded.startswith(_GIF) and reading.background is None
+    if not webp and not gif:
+        return False
+    with decoding.opened(encoded, reading, name) as image:
+        still = getattr(image, "n_frames", 1) * image.width * image.height <= reading.max_pixels
+        return still and (gif or image.mode == "RGB") and decoding.orientation(image, reading) == 1
+
+
+def _decode_with_torch(encoded: bytes, mode: ImageReadMode) -> Tensor | None:
+    """uint8 of shape (channels, height, width); None if torchvision does not take it, and Pillow may."""
     try:
         # bytearray: torch warns about tensors over memory that cannot be written.
         image = decode_image(torch.frombuffer(bytearray(encoded), dtype=torch.uint8), mode)
     except RuntimeError:
-        return _decode_with_pillow(encoded, channels, name)
-    if image.ndim == 4:  # an animation: its first frame
-        image = image[0]
-    return image if image.dtype == torch.uint8 else (image.to(torch.int32) >> 8).to(torch.uint8)
+        return None
+    return image[0] if image.ndim == 4 else image  # of an animation, its first frame
 
 
-def _check_pixels(encoded: bytes, name: str) -> None:
-    """Refuse what says that it has more pixels than an image may have, before it is decoded.
-
-    A JPEG needs at least a bit for each block of 8x8 pixels, so a small one need not be asked.
-    """
-    if encoded.startswith(_JPEG) and 8 * 64 * len(encoded) <= LARGEST_IMAGE:
-        return
-    from PIL import Image
-
-    try:
-        with Image.open(io.BytesIO(encoded)) as image:
-            pixels = image.width * image.height
-    except Image.DecompressionBombError:
-        pixels = LARGEST_IMAGE + 1
-    except Exception:  # no image, or one that only torchvision knows
-        return
-    if pixels > LARGEST_IMAGE:
-        raise UnreadableImageError(f"Cannot decode {name}: {TOO_LARGE}")
+def _upright(image: Tensor, way: int) -> Tensor:
+    turns, mirrored = _UPRIGHT.get(way, (0, ()))
+    if turns:
+        image = image.rot90(turns, (-2, -1))
+    return image.flip(mirrored) if mirrored else image
 
 
-def _decode_with_pillow(encoded: bytes, channels: int, name: str) -> Tensor:
-    from PIL import Image
-
-    try:
-        with Image.open(io.BytesIO(encoded)) as image:
-            if image.mode.startswith("I;16"):  # of which Pillow would cut off what is above 255
-                high_bytes = torch.from_numpy(np.asarray(image).astype(np.int32) >> 8).to(torch.uint8)
-                return high_bytes.expand(channels, -1, -1).clone()
-            return functional.pil_to_tensor(image.convert("L" if channels == 1 else "RGB"))
-    except Exception as error:  # Pillow's decoders raise whatever their format makes them stumble over
-        reason = "not an image in a known format" if "BytesIO" in str(error) else " ".join(str(error).split())
-        raise UnreadableImageError(f"Cannot decode {name}: {reason}") from None
-
-
-def decode_file(path: str | Path, channels: int) -> Tensor:
+def decode_file(path: str | Path, channels: int, reading: Reading = AS_SHOWN) -> Tensor:
     """Decode an image file: see `decode`. A file that cannot be opened is an UnreadableImageError, too."""
-    return decode(read_bytes(path), channels, str(path))
+    return decode(read_bytes(path), channels, str(path), reading)
 
 
-def read_bytes(path: str | Path) -> bytes:
-    """An image file's content; UnreadableImageError if it cannot be opened."""
-    try:
-        return Path(path).read_bytes()
-    except OSError as error:
-        raise UnreadableImageError(f"Cannot read {path}: {error.strerror or error}") from None
+def read_size(encoded: bytes, name: str) -> Size:
+    """(height, width) of an image when it is upright, from its header; errors as of `decode`."""
+    return decoding.upright_size(encoded, Reading(max_pixels=MOST_PIXELS), name)
 
 
-def read_size(encoded: bytes, name: str) -> tuple[int, int]:
-    """(height, width) of an image, from its header where Pillow knows the format; errors as of `decode`."""
-    from PIL import Image
-
-    try:
-        with Image.open(io.BytesIO(encoded)) as image:
-            return image.height, image.width
-    except Exception:  # as in _decode_with_pillow
-        height, width = decode(encoded, 3, name).shape[1:]
-        return height, width
-
-
-def sizes(files: Iterable[tuple[str, Callable[[], bytes]]], tolerant: bool) -> Iterator[tuple[int, int]]:
+def sizes(files: Iterable[tuple[str, Callable[[], bytes]]], tolerant: bool) -> Iterator[Size]:
     """(height, width) of images.
 
     Args:
@@ -151,21 +151,48 @@ def spread(count: int, wanted: int) -> list[int]:
     return [position * (count - 1) // max(1, wanted - 1) for position in range(wanted)]
 
 
-def resize(image: Tensor, size: tuple[int, int]) -> Tensor:
-    """Resize so that the image just covers what is wanted, then cut out the centre.
+def resize(image: Tensor, size: Size, reading: Reading = AS_SHOWN) -> Tensor:
+    """Bring a decoded image to a size.
 
     Args:
-        image: uint8 of shape (..., height, width).
+        image: uint8 of shape (channels, height, width).
         size: the wanted (height, width) in pixels.
+        reading: whether to cover that and cut out the centre, to pad, or to squeeze.
 
     Returns:
-        uint8 of shape (..., *size).
+        uint8 of shape (channels, *size).
     """
     old = (image.shape[-2], image.shape[-1])
+    if reading.resize == "squeeze":
+        return scaled(image, size)
+    if reading.resize == "pad":
+        shown = scaled(image, inside(old, size))
+        return padded(
+            shown, size, [(most - side) // 2 for most, side in zip(size, shown.shape[-2:], strict=True)], reading
+        )
+    if is_strip(old, size):
+        return functional.pil_to_tensor(centre_of(functional.to_pil_image(image), size))
     covered = covering(old, size)
     if covered != old:
         image = functional.resize(image, list(covered), antialias=True)
     return image if covered == size else functional.center_crop(image, list(size))
+
+
+def scaled(image: Tensor, size: Size) -> Tensor:
+    """Resize to a size of perhaps other proportions: uint8 of shape (channels, *size)."""
+    for step in passes((image.shape[-2], image.shape[-1]), size):
+        if step != tuple(image.shape[-2:]):
+            image = functional.resize(image, list(step), antialias=True)
+    return image
+
+
+def padded(image: Tensor, size: Size, place: Sequence[int], reading: Reading) -> Tensor:
+    """Put an image on the background: uint8 of shape (channels, *size), with its top left corner at (top, left)."""
+    colour = torch.tensor(reading.colour(len(image)), dtype=torch.uint8)
+    whole = colour[:, None, None].expand(-1, *size).clone()
+    (top, left), (height, width) = place, image.shape[-2:]
+    whole[:, top : top + height, left : left + width] = image
+    return whole
 
 
 def with_channels(images: Tensor, channels: int) -> Tensor:
@@ -223,4 +250,10 @@ def read_image(path: str | Path, spec: DataSpec) -> Tensor:
     Raises:
         UnreadableImageError: the file is missing or cannot be decoded; the message names it.
     """
-    return normalise(resize(decode_file(path, spec.channels), spec.size), spec.mean, spec.std)
+    try:
+        image = resize(decode_file(path, spec.channels, spec.reading), spec.size, spec.reading)
+    except (MemoryError, RuntimeError) as error:  # torch's own is no MemoryError
+        if not isinstance(error, MemoryError) and "memory" not in str(error):
+            raise
+        raise UnreadableImageError(f"Cannot decode {path}: it takes more memory than there is") from None
+    return normalise(image, spec.mean, spec.std)

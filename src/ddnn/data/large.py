@@ -21,6 +21,7 @@ from ddnn.data.corrupt import CorruptImages
 from ddnn.data.images import normalise, resize
 from ddnn.data.loader import Views
 from ddnn.data.order import EpochOrder, derive_seed
+from ddnn.data.random_crop import random_crop
 from ddnn.data.splits import Split
 from ddnn.data.worker_signals import ended_by_parent_alone
 from ddnn.errors import DataError, UnreadableImageError
@@ -44,7 +45,7 @@ class _Resize(nn.Module):
 
     def forward(self, image: Tensor, epoch: int = 0) -> Tensor:
         del epoch
-        return resize(image, self.spec.size)
+        return resize(image, self.spec.size, self.spec.reading)
 
 
 class _ByEpoch(nn.Module):
@@ -59,7 +60,7 @@ class _ByEpoch(nn.Module):
 
 
 def evaluation_transform(spec: DataSpec) -> nn.Module:
-    """Resize with a margin and cut out the centre: uint8 (channels, any, any) to uint8 `spec.input_shape`."""
+    """Resize with a margin and cut out the centre, or pad or squeeze: any image to `spec.input_shape`, both uint8."""
     return _Resize(spec)
 
 
@@ -75,7 +76,7 @@ def training_transform(spec: DataSpec, augment: AugmentConfig, flip: bool) -> nn
 def _training_transform(size: tuple[int, int], spec: DataSpec, augment: AugmentConfig, flip: bool) -> nn.Module:
     colour = [round(255 * mean) for mean in spec.mean]
     crop = nn.Sequential(
-        v2.RandomResizedCrop(size, scale=(augment.scale, 1.0), antialias=True),
+        random_crop(size, augment.scale, spec.reading),
         v2.RandomHorizontalFlip(0.5 if flip else 0.0),
     )
     change = nn.Sequential(
@@ -111,14 +112,14 @@ class _Samples(Dataset):
 
     Args:
         split: images and labels.
-        channels: of the images.
+        spec: channels of the images, and how they are read.
         transform: from a decoded image and the number of the epoch to a prepared image.
         seed: of the run.
         replacements: how many others to try in place of an image that cannot be decoded.
     """
 
-    def __init__(self, split: Split, channels: int, transform: nn.Module, seed: int, replacements: int) -> None:
-        self.split, self.channels, self.transform, self.seed = split, channels, transform, seed
+    def __init__(self, split: Split, spec: DataSpec, transform: nn.Module, seed: int, replacements: int) -> None:
+        self.split, self.spec, self.transform, self.seed = split, spec, transform, seed
         self.replacements = replacements
 
     def __getitem__(self, key: tuple[int, int, int]) -> _Sample:
@@ -128,7 +129,7 @@ class _Samples(Dataset):
         for attempt in range(self.replacements + 1):
             place = index if not attempt else derive_seed(self.seed, epoch, index, attempt) % len(self.split)
             try:
-                image = self.split.image(place, self.channels)
+                image = self.split.image(place, self.spec.channels, self.spec.reading)
             except UnreadableImageError as error:
                 errors.append(str(error))  # raised by a worker, it would reach the main process with a traceback
                 continue
@@ -196,7 +197,7 @@ class LargeLoader:
         self._device, self._spec, self._sampler = device, spec, _EpochSampler(order, split.blocks)
         self._corrupt = corrupt
         self._loader = DataLoader(
-            _Samples(split, spec.channels, transform, order.seed, _REPLACEMENTS if order.training else 0),
+            _Samples(split, spec, transform, order.seed, _REPLACEMENTS if order.training else 0),
             batch_sampler=self._sampler,
             collate_fn=_collate,
             num_workers=workers,

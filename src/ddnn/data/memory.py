@@ -21,12 +21,15 @@ from ddnn.data.policies import Drawn, apply, draw_policy
 from ddnn.data.splits import Split
 from ddnn.errors import DataError, UnreadableImageError
 from ddnn_runtime.data_spec import DataSpec
+from ddnn_runtime.reading import Reading
 
 _AUGMENTATION_STREAM = 1  # sets the seeds of augmentation apart from those of the order
 _POLICY_STREAM = 6  # and those of policies, which are drawn on the CPU
 
 
-def decode_all(split: Split, channels: int, size: tuple[int, int], corrupt: CorruptImages) -> tuple[Split, Tensor]:
+def decode_all(
+    split: Split, channels: int, size: tuple[int, int], reading: Reading, corrupt: CorruptImages
+) -> tuple[Split, Tensor]:
     """Decode a whole split, in threads.
 
     Returns:
@@ -42,7 +45,7 @@ def decode_all(split: Split, channels: int, size: tuple[int, int], corrupt: Corr
         errors = []
         for index in range(start, stop):
             try:
-                pixels[index] = resize(split.image(index, channels), size)
+                pixels[index] = resize(split.image(index, channels, reading), size, reading)
             except UnreadableImageError as error:
                 errors.append((index, str(error)))
         return errors

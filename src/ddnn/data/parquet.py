@@ -5,7 +5,7 @@ a split is asked for.
 """
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from torch import Tensor
 
-from ddnn.data.images import common_side, decode, read_bytes, sizes, spread
+from ddnn.data.images import common_side, decode, read_size, sizes, spread
 from ddnn.data.parquet_columns import (
     Classes,
     Columns,
@@ -23,13 +23,15 @@ from ddnn.data.parquet_columns import (
     column_of,
     labels_of,
     names_of_card,
-    schema_of,
     unreadable,
     without_label,
 )
 from ddnn.data.parquet_layout import EXPECTED, find_files
 from ddnn.data.splits import Source, Split, arrange, require_folder
 from ddnn.errors import DataError, UnreadableImageError
+from ddnn_runtime.pixels import read_bytes
+from ddnn_runtime.reading import AS_SHOWN, Reading
+
 
 @dataclass(frozen=True)
 class ParquetImages:
@@ -47,9 +49,13 @@ class ParquetImages:
     paths: pa.ChunkedArray | None = None
     root: Path = Path()
 
-    def image(self, index: int, channels: int) -> Tensor:
+    def image(self, index: int, channels: int, reading: Reading = AS_SHOWN) -> Tensor:
         """One image, uint8 of shape (channels, height, width)."""
-        return decode(self.content(index), channels, self._name(index))
+        return decode(self.content(index), channels, self._name(index), reading)
+
+    def dimensions(self, index: int) -> tuple[int, int]:
+        """(height, width) of one image."""
+        return read_size(self.content(index), self._name(index))
 
     def content(self, index: int) -> bytes:
         """The bytes of one image; UnreadableImageError if they are in a file that is not there."""
@@ -206,9 +212,7 @@ def _images(file: Path, columns: Columns) -> tuple[pa.ChunkedArray, pa.ChunkedAr
     return _bytes_and_paths(file, name, column_of(file, name))
 
 
-def _bytes_and_paths(
-    file: Path, name: str, column: pa.ChunkedArray
-) -> tuple[pa.ChunkedArray, pa.ChunkedArray | None]:
+def _bytes_and_paths(file: Path, name: str, column: pa.ChunkedArray) -> tuple[pa.ChunkedArray, pa.ChunkedArray | None]:
     """The bytes of a column of images, and the paths for those rows that have none; None where that is no row."""
     kind = column.type
     if _is_text(kind):

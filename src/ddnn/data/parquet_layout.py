@@ -135,9 +135,7 @@ def _numbers(numbers: Sequence[int]) -> str:
 
 
 def _some(paths: Sequence[Path]) -> str:
-    return ", ".join(map(str, paths[:_SHOWN])) + (
-        f" and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else ""
-    )
+    return ", ".join(map(str, paths[:_SHOWN])) + (f" and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else "")
 
 
 def read_card(root: Path) -> Mapping[str, Any]:

@@ -17,6 +17,7 @@ from torch import Tensor
 from ddnn.data.blocks import Blocks
 from ddnn.data.images import with_channels
 from ddnn.errors import DataError
+from ddnn_runtime.reading import AS_SHOWN, Reading
 
 _SPLIT_SEED = 0
 
@@ -24,8 +25,12 @@ _SPLIT_SEED = 0
 class Images(Protocol):
     """Images that are decoded one by one, when needed."""
 
-    def image(self, index: int, channels: int) -> Tensor:
+    def image(self, index: int, channels: int, reading: Reading = AS_SHOWN) -> Tensor:
         """uint8 of shape (channels, height, width); UnreadableImageError if it cannot be decoded."""
+        ...
+
+    def dimensions(self, index: int) -> tuple[int, int]:
+        """(height, width) of one that need not be decoded for that; errors as of `image`."""
         ...
 
 
@@ -35,9 +40,15 @@ class ArrayImages:
 
     pixels: Tensor
 
-    def image(self, index: int, channels: int) -> Tensor:
+    def image(self, index: int, channels: int, reading: Reading = AS_SHOWN) -> Tensor:
         """One image, uint8 of shape (channels, height, width)."""
+        del reading  # the pixels are there already
         return with_channels(self.pixels[index], channels)
+
+    def dimensions(self, index: int) -> tuple[int, int]:
+        """(height, width) of one image."""
+        del index  # all have one
+        return self.pixels.shape[-2], self.pixels.shape[-1]
 
 
 @dataclass(frozen=True)
@@ -64,9 +75,9 @@ class Split:
     def __len__(self) -> int:
         return len(self.indices)
 
-    def image(self, index: int, channels: int) -> Tensor:
+    def image(self, index: int, channels: int, reading: Reading = AS_SHOWN) -> Tensor:
         """One image, uint8 of shape (channels, height, width)."""
-        return self.images.image(int(self.indices[index]), channels)
+        return self.images.image(int(self.indices[index]), channels, reading)
 
     def label_tensor(self) -> Tensor:
         """int64 of shape (count,)."""

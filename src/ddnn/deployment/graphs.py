@@ -76,7 +76,9 @@ def make_graph(
         raise NotExportable(f"{title} cannot be exported to ONNX: {first_line(_innermost(error))}") from None
     assert program is not None
     if program.model.opset_imports[""] != opset:
-        raise NotExportable(f"{title} cannot be exported in opset {opset}: torch wrote {program.model.opset_imports['']}")
+        raise NotExportable(
+            f"{title} cannot be exported in opset {opset}: torch wrote {program.model.opset_imports['']}"
+        )
     if any(value.shape is not None and isinstance(value.shape[0], int) for value in program.model.graph.inputs):
         raise NotExportable(
             f"{title} cannot be exported to ONNX with a free batch size: the model's code makes {len(values[0])}, the "

@@ -56,7 +56,9 @@ class JointGraph:
         self._network = network
         self.pieces: tuple[GraphPiece, ...] = tuple(_pieces(network, images))
         self._names = [name for piece in self.pieces for name in piece.outputs]
-        self._model = make_graph(_AllSegments(network), [images], [INPUT], self._names, " and ".join(network.names), opset)
+        self._model = make_graph(
+            _AllSegments(network), [images], [INPUT], self._names, " and ".join(network.names), opset
+        )
         self._outputs = dict(zip(self._names, self._model.graph.outputs, strict=True))
 
     def net(self, name: str) -> "ir.Model":

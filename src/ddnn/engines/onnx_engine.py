@@ -24,6 +24,7 @@ class OnnxEngine(Engine):
     Args:
         directory: what `ddnn export RUN --format onnx` wrote.
         threads: of a call; None means as many as there are cores.
+        max_pixels: `read` refuses images of more; None means as many as in training.
 
     Raises:
         ModelFileError: if it is damaged.
@@ -32,9 +33,9 @@ class OnnxEngine(Engine):
 
     device = "cpu"
 
-    def __init__(self, directory: Path, threads: int | None = None) -> None:
+    def __init__(self, directory: Path, threads: int | None = None, max_pixels: int | None = None) -> None:
         self._directory, self._threads = directory, threads
-        self._runtime = Runtime(directory, threads=threads)
+        self._runtime = Runtime(directory, threads=threads, max_pixels=max_pixels)
         self.manifest: Manifest = self._runtime.manifest
         self.names: tuple[str, ...] = self.manifest.names
         self.precision: str = self.manifest.precision

@@ -64,6 +64,6 @@ def evaluate(run: str | os.PathLike[str], config: EvaluateConfig | None = None, 
         path, config.data, config.data_root, max_corrupt=config.max_corrupt, held_out=DataConfig.validation
     ).unaugmented(config.batch_size, config.workers)
     columns = {key: given for key in ("image_column", "label_column") if (given := getattr(config, key)) is not None}
-    data = open_images(network, replace(found, **columns))
+    data = open_images(network, replace(found, max_pixels=config.max_pixels, **columns))
     scores = evaluate_network(network.to(device), data.test(device))
     return Evaluation(os.fspath(run), found.data, scores, scores_as_json(network, scores))

@@ -12,7 +12,7 @@ from msgspec import Meta
 from torch import Tensor
 
 from ddnn.errors import ModelFileError
-from ddnn_runtime.data_spec import DataSpec
+from ddnn_runtime.data_spec import DataSpec, of_any_version
 from ddnn_runtime.documents import Count, Name, Natural, Text
 from ddnn_runtime.schema import typed
 from ddnn_runtime.untrusted import UnfitValueError
@@ -53,7 +53,7 @@ class StoredConfig:
         Raises:
             UnfitValueError: a value is missing, unknown, or makes no sense.
         """
-        found: StoredConfig = typed({key: config[key] for key in config if key != "weights"}, cls)
+        found: StoredConfig = typed(of_any_version({key: config[key] for key in config if key != "weights"}), cls)
         found._check_blocks(len(tensors))
         found._check_numbers(sum(tensor.numel() for tensor in tensors.values()))
         found._check_data()

@@ -39,8 +39,8 @@ class ExportSubject(Subject):
         self.channels: int = channels
         self.image_size: tuple[int, int] = (size[0], size[1])
         shared, graphs = self._manifest.weights, self._manifest.files
-        self.weights: str = sha256("".join(file.sha256 for file in graphs).encode()).hexdigest() if shared is None else (
-            shared.sha256
+        self.weights: str = (
+            sha256("".join(file.sha256 for file in graphs).encode()).hexdigest() if shared is None else (shared.sha256)
         )
         self.shared_file_bytes: int = 0 if shared is None else shared.bytes
 

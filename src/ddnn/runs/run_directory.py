@@ -32,6 +32,9 @@ from ddnn_runtime.schema import unknown_keys
 LAST_KEY = "precision"
 """Ends a configuration file, and is at or near the end of those of older versions: without it, one was cut short."""
 
+_READ_BEFORE = {"orientation": "stored", "background": None}
+"""How pictures were read when that was no key."""
+
 
 class _Dumper(yaml.SafeDumper):
     """Writes paths, which the Python interface takes, as text."""
@@ -143,6 +146,7 @@ class RunDirectory:
 
     def read_config(self) -> TrainConfig:
         """The configuration that `create` wrote, maybe that of an older version: what was no key then has its default.
+        Only pictures are still read as they were then.
 
         Raises:
             ModelFileError: if this is no run directory, or its configuration is damaged or has unknown keys.
@@ -161,7 +165,7 @@ class RunDirectory:
                 "version that wrote them, or take them out"
             )
         try:
-            return from_fields(TrainConfig, values)
+            return from_fields(TrainConfig, values if "orientation" in values else {**values, **_READ_BEFORE})
         except DDNNError as error:
             raise ModelFileError(f"{self.config_file}: {error}") from None
 

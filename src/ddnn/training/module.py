@@ -85,16 +85,8 @@ class DepthDynamicTraining(LightningModule):
             AveragedTeacher(network) if objective.learns_from_average(network.names) else None
         )
         self.average: WeightAverage | None = None if config.ema is None else WeightAverage(network, config.ema)
-        self._step = TrainingStep(
-            network,
-            objective,
-            config.compile,
-            config.activation_checkpointing,
-            partner,
-            self.teacher,
-            config.fork_gradients,
-            config.label_smoothing_on == "all",
-        )
+        self._step = TrainingStep(network, objective, config.compile, config.activation_checkpointing, partner,
+                                  self.teacher, config.fork_gradients, config.label_smoothing_on == "all")  # fmt: skip
         self._record = EpochRecord()
         self._batches: Any = None
         self._steps_alone = 0
@@ -244,11 +236,8 @@ class DepthDynamicTraining(LightningModule):
         optimizer: Any = self.optimizers()
         self.log_dict({**means, "lr": optimizer.param_groups[0]["lr"], "seconds": seconds})
         if self.trainer.is_global_zero:
-            accuracies = {
-                name: float(value)
-                for name, value in self.trainer.callback_metrics.items()
-                if name.startswith("accuracy/")
-            }
+            scored = self.trainer.callback_metrics
+            accuracies = {name: float(scored[name]) for name in scored if name.startswith("accuracy/")}
             for observe in self.observers:
                 observe({"epoch": self.current_epoch + 1, **means, **accuracies, "seconds": round(seconds, 3)})
 

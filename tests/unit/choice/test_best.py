@@ -120,7 +120,7 @@ def test_memory_that_is_not_known_is_held_against_no_bound() -> None:
     ("values", "message"),
     [
         ({}, "give at least one bound"),
-        ({"latency_ms": -1.0}, r"latency_ms must be above 0, not -1\.0"),
+        ({"latency_ms": -1.0}, r"latency_ms must be above 0 and finite, not -1\.0"),
         ({"latency_ms": float("nan")}, "latency_ms must be above 0"),
         ({"memory_mb": float("inf")}, "memory_mb must be above 0"),
         ({"accuracy": 97.5}, r"accuracy must be a share in \(0, 1\], not 97\.5; for 97\.5 % give 0\.975"),

@@ -7,9 +7,10 @@ import torch
 import yaml
 
 import ddnn
-from ddnn.config import TrainConfig, from_fields, unknown_keys
+from ddnn.config import TrainConfig, from_fields
 from ddnn.recipes import recipe_file, recipe_names
 from ddnn.training.optimization import schedule
+from ddnn_runtime.schema import unknown_keys
 
 MODERN = "imagenet-resnet101-v2"  # another schedule and augmentation than the others
 SHORT = ("cifar10-resnet20", "digits", "finetune-resnet34")  # their schedule is ours, and says so

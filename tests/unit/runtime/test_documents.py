@@ -71,8 +71,8 @@ def test_a_huge_file_is_not_read(file: Path, monkeypatch: pytest.MonkeyPatch) ->
     [
         ({"format": 2}, "has format 2; this version of ddnn reads 1"),
         ({"format": None}, "is damaged: it lacks format; make it anew"),
-        ({"kind": "x"}, "is no document of `ours`, but something else; give one that is"),
-        ({"kind": None}, "is no document of `ours`, but something else; give one that is"),
+        ({"kind": "x"}, "was not written by `ours`; give a file that was"),
+        ({"kind": None}, "was not written by `ours`; give a file that was"),
     ],
 )
 def test_another_header_is_no_damage(file: Path, changes: dict[str, object], message: str) -> None:

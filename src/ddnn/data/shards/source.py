@@ -13,12 +13,13 @@ from torch import Tensor
 
 from ddnn.config import ShardsConfig
 from ddnn.data.blocks import Blocks
-from ddnn.data.images import common_side, decode, sizes, spread
+from ddnn.data.images import common_side, decode, read_size, sizes, spread
 from ddnn.data.shards.cache import GIB, ShardCache, default_folder
 from ddnn.data.shards.index import FILE, SPLITS, Shard, ShardIndex, parse_index
 from ddnn.data.shards.remote import NotThereError, check_url, is_remote, read_bytes
 from ddnn.data.splits import Source, Split, arrange, require_folder
 from ddnn.errors import DataError
+from ddnn_runtime.reading import AS_SHOWN, Reading
 
 _EXPECTED = "expected shards such as train/000000.tar, and index.parquet"
 _LOOKED_AT = 20
@@ -100,9 +101,13 @@ class ShardImages:
             except OSError as error:
                 raise DataError(f"Cannot read {self.store.name(shard)}: {error.strerror or error}") from None
 
-    def image(self, index: int, channels: int) -> Tensor:
+    def image(self, index: int, channels: int, reading: Reading = AS_SHOWN) -> Tensor:
         """One image, uint8 of shape (channels, height, width)."""
-        return decode(self.encoded(index), channels, self.name(index))
+        return decode(self.encoded(index), channels, self.name(index), reading)
+
+    def dimensions(self, index: int) -> tuple[int, int]:
+        """(height, width) of one image."""
+        return read_size(self.encoded(index), self.name(index))
 
     def name(self, index: int) -> str:
         """What messages call an image: its shard, and its name there."""

@@ -13,11 +13,11 @@ from pathlib import Path, PurePath
 import numpy as np
 
 from ddnn.data.folder import FileImages, open_folder
-from ddnn.data.images import read_bytes
 from ddnn.data.shards.index import FILE, ShardIndex, write_index
 from ddnn.data.shards.indexing import index_shards
 from ddnn.data.splits import Split
 from ddnn.formats.staging import staged, write_text
+from ddnn_runtime.pixels import read_bytes
 
 CLASSES = "classes.txt"
 """The names of the classes, one a line: what an index is made anew with."""

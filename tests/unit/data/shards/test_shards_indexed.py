@@ -187,7 +187,7 @@ def test_what_the_command_refuses(make_tar, tmp_path, capsys, monkeypatch):
             "a URL that begins with http://",
         ),
         (["write", str(tmp_path), str(tmp_path / "new"), "--shard-size-mib", "0"], 1, "must be over 0"),
-        (["write", str(tmp_path), str(tmp_path / "new"), "--shard-size-mib", "inf"], 1, "must be over 0"),
+        (["write", str(tmp_path), str(tmp_path / "new"), "--shard-size-mib", "inf"], 2, "shard_size_mib"),
         (["write", str(tmp_path / "nowhere"), str(tmp_path / "new")], 1, "There is no folder"),
     ]
     for arguments, status, message in cases:

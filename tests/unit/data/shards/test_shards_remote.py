@@ -239,7 +239,7 @@ def test_shards_of_others_are_indexed_from_the_server_and_used_with_an_index_her
     assert main(["index", server.url, *given, *names, "--output", str(place)]) == 0
     assert parse_index(place.read_bytes(), "mine") == index
     (written[1] / "index.parquet").unlink()
-    with pytest.raises(DataError, match=r"Cannot read .*/index\.parquet: it is not there.*ddnn\.data\.shards index"):
+    with pytest.raises(DataError, match=r"Cannot read .*/index\.parquet: it is not there.*ddnn shards index"):
         open_data(config, 0)
     data = open_data(replace(config, shards=replace(config.shards, index=str(place))), 0)
     assert sum(len(labels) for _, labels in data.test("cpu")) == 7
