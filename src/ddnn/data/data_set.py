@@ -63,7 +63,7 @@ def open_data(
         DataError: the data set is unknown, missing, or not as it should be; its classes are not those of `spec`;
             or `config` asks for what cannot be done with it.
     """
-    source = open_source(config.data, config.data_root, config.shards)
+    source = open_source(config.data, config.data_root, config.shards, config.image_column, config.label_column)
     source = source.as_one() if whole else source
     if spec is not None:
         source = with_classes_of(source, spec, classes_from)
