@@ -1,11 +1,10 @@
 """From a configuration to loaders: which pipeline, which images in which split, prepared for which network."""
 
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from copy import copy
 from dataclasses import replace
-from functools import cached_property, wraps
-from typing import ParamSpec, TypeVar
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -23,6 +22,7 @@ from ddnn.data.loader import Loader, TrainingLoader, WithViews
 from ddnn.data.matching import with_classes_of
 from ddnn.data.memory import MemoryLoader, decode_all
 from ddnn.data.mixing import mixed
+from ddnn.data.old_keyword import with_old_keyword
 from ddnn.data.order import EpochOrder
 from ddnn.data.portion import Portion, notes_of, portion_of
 from ddnn.data.shapes import wide_images
@@ -33,8 +33,6 @@ from ddnn_runtime.data_spec import DataSpec
 from ddnn_runtime.geometry import is_small
 
 _USUAL_SIDE = 224
-_Given = ParamSpec("_Given")
-_Result = TypeVar("_Result")
 
 
 def open_data(
@@ -78,18 +76,6 @@ def open_data(
         data.check_training()
         data.mention_wide_images()
     return data
-
-
-def _with_old_keyword(method: Callable[_Given, _Result]) -> Callable[_Given, _Result]:
-    """A method that takes its `share` under the older name `shard` too, which is that of a file of images."""
-
-    @wraps(method)
-    def renamed(*given: _Given.args, **named: _Given.kwargs) -> _Result:
-        if "shard" in named:
-            named["share"] = named.pop("shard")
-        return method(*given, **named)
-
-    return renamed
 
 
 class Data:
@@ -158,7 +144,7 @@ class Data:
         other._seed = seed
         return other
 
-    @_with_old_keyword
+    @with_old_keyword
     def training(
         self, device: torch.device | str, *, share: tuple[int, int] = (0, 1), parts: int = 1
     ) -> TrainingLoader:
@@ -178,7 +164,7 @@ class Data:
         loader = self._loader("train", self._parts[0], device, share, parts)
         return mixed(loader, self._config.augment, self.num_classes, self._seed, parts)
 
-    @_with_old_keyword
+    @with_old_keyword
     def batches(
         self, device: torch.device | str, *, share: tuple[int, int] = (0, 1), parts: int = 1
     ) -> TrainingLoader | WithViews:
@@ -196,13 +182,13 @@ class Data:
         plain._config = replace(self._config, augment=augment)
         return plain.training(device)
 
-    @_with_old_keyword
+    @with_old_keyword
     def validation(self, device: torch.device | str, *, share: tuple[int, int] = (0, 1)) -> Loader | None:
         """Images to watch the training with, unchanged and in order; None if none are held out."""
         held = self._parts[1]
         return None if held is None else self._loader("validation", held, device, share)
 
-    @_with_old_keyword
+    @with_old_keyword
     def test(self, device: torch.device | str, *, share: tuple[int, int] = (0, 1)) -> Loader:
         """Test images, unchanged and in order; each is in one share, so shares may differ by one image."""
         return self._loader("test", self._split("test"), device, share)
