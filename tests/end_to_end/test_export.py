@@ -36,8 +36,6 @@ def test_exports_a_run(digits_run: Path, tmp_path: Path, capfd: pytest.CaptureFi
     assert runtime.class_names == tuple("0123456789")
     assert [net.accuracy for net in runtime.manifest.nets.values()] == [0.5, 0.5]
     assert "exists already" in refused(run(capfd, "export", digits_run, "--output", tmp_path / "export"))
-    saved = refused(run(capfd, "export", digits_run / "network", "--output", tmp_path / "other"))
-    assert "give --data" in saved
     assert [path.name for path in tmp_path.iterdir()] == ["export"]
 
 
@@ -133,6 +131,21 @@ def test_a_broken_image_does_not_lose_the_others(
     assert "1.png" in document["unreadable"][0]
     assert result.err.startswith("ddnn: error: Cannot decode")
     assert "Traceback" not in result.err
+
+
+def test_an_image_that_is_asked_for_twice_is_answered_twice(
+    pictures: Path, tmp_path_factory: pytest.TempPathFactory, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (pictures / "broken.png").write_bytes(b"broken")
+    asked = [pictures / name for name in ("1.png", "0.png", "1.png", "broken.png", "2.png", "1.png", "broken.png")]
+    for size in (2, 64):
+        result = run(capfd, "predict", shared_export(tmp_path_factory), *asked, "--json", "--batch-size", size)
+        document = json.loads(result.out)
+        found = [Path(prediction["image"]).name for prediction in document["predictions"]]
+        assert found == ["1.png", "0.png", "1.png", "2.png", "1.png"]
+        first, _, again, _, last = (prediction["probabilities"] for prediction in document["predictions"])
+        assert first == pytest.approx(again) == pytest.approx(last)
+        assert len(document["unreadable"]) == 2
 
 
 def test_the_example_runs(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -165,7 +165,8 @@ def found_files(places: Iterable[str | Path]) -> tuple[list[Path], list[LeftOut]
 
     Args:
         places: image files; folders, of which all images are taken, those in folders below and behind links too; or
-            text files (`.txt`) with one path a line, relative to the folder of the text file.
+            text files (`.txt`) in UTF-8 with one path a line, relative to the folder of the text file. What is named
+            twice is meant twice.
 
     Raises:
         DataError: if a folder or a list has no image.
@@ -184,14 +185,15 @@ def _files(place: Path, left_out: list[LeftOut]) -> list[Path]:
             )
         left_out += found.left_out
         return sorted(map(Path, found.images))
-    return _listed(place) if place.suffix == ".txt" else [place]
+    return _listed(place) if place.suffix.lower() == ".txt" else [place]
 
 
 def _listed(place: Path) -> list[Path]:
     try:
-        lines = [line.strip() for line in place.read_text(encoding="utf-8").splitlines()]
+        # "utf-8-sig" takes off the mark that Windows' editors begin a file with; names may hold any other character.
+        lines = [line.strip(" \t\r") for line in place.read_text(encoding="utf-8-sig").split("\n")]
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        reason = error.strerror if isinstance(error, OSError) else "it is no text in UTF-8"
         raise DataError(f"the list {place} cannot be read: {reason}; it takes one path of an image a line") from None
     found = [place.parent / line for line in lines if line]
     if not found:

@@ -108,7 +108,7 @@ class Manifest:
         kind: ONNX graphs that point into `weights`, or torch.export programs with weights of their own.
         precision: of the weights.
         opset: of the ONNX operators.
-        weights: the one file that all graphs point into.
+        weights: the one file that all graphs point into; None where they hold their weights themselves.
         sharing_pays: whether weights that stay as they are in the file save much memory for little time.
         pieces: graphs for cascades; none where nets have nothing in common, or it was not asked for.
         cascade: the calibrated cascade of the run, as it was stored there.
@@ -121,7 +121,7 @@ class Manifest:
     input_shape: tuple[Side, Side, Side]
     data: DataSpec | None = None
     kind: Literal["onnx", "torch"] = "onnx"
-    precision: Literal["fp32", "int8"] = "fp32"
+    precision: Literal["fp32", "fp16", "int8"] = "fp32"
     opset: Natural | None = None
     weights: File | None = None
     sharing_pays: bool = False

@@ -3,7 +3,7 @@
 from typing import Any
 
 from ddnn.commands.command_parser import CommandParser
-from ddnn.commands.scores import show_scores
+from ddnn.commands.scores import show_classes, show_scores
 from ddnn.config import EvaluateConfig, from_fields
 
 DESCRIPTION = "accuracy of every sub-net on a data set"
@@ -22,3 +22,4 @@ def run(options: Any) -> None:
 
     found = evaluate(options.run, config)
     show_scores(options, f"{options.run}: {found.portion}", found.to_json())
+    show_classes(options, found.to_json())

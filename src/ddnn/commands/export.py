@@ -40,12 +40,21 @@ def _show(directory: Path, result: dict[str, Any]) -> None:
         )
         for name, net in result["nets"].items()
     ]
-    kind = f"ONNX, opset {result['opset']}" if result["format"] == "onnx" else "torch.export"
-    title = f"{directory}: {kind}; logits differ from PyTorch's by {result['largest_difference']:.1g} at most"
+    onnx = f"ONNX, opset {result['opset']}, {result['precision']}"
+    kind = onnx if result["format"] == "onnx" else "torch.export"
+    title = (
+        f"{directory}: {kind}; logits differ from PyTorch's by {result['largest_difference']:.1g} at most, on "
+        f"{result['compared_on']}"
+    )
     print_table(title, ["net", "depth", "file", "MB", "params, M", "MACs, M", "accuracy, %"], rows)
     if "weights" in result:
         ratio = result["bytes"] / result["full_net_bytes"]
         print(
             f"{directory / result['weights']}: {result['bytes'] / 1e6:.2f} MB for all nets, {ratio:.3f} of the full "
             "net's own weights"
+        )
+    if result["normalisation"] == "unknown":
+        print(
+            "normalisation unknown: the network was saved without its data's description, so the export takes prepared "
+            "images only; give --mean and --std, or set net.data_spec and save it again"
         )

@@ -8,6 +8,7 @@ from ddnn.reporting.tables import print_json
 
 DESCRIPTION = "write shards from a folder of images, or index those that there are"
 _SPLITS = {"train": "train", "val": "validation", "test": "test"}
+_SHOWN = 10  # of the images that are left out
 
 
 def add_options(parser: CommandParser) -> None:
@@ -60,3 +61,6 @@ def run(options: Any) -> None:
         return print_json(result)
     counts = f"{result['images']} images of {result['classes']} classes in {result['shards']} shards"
     print(f"{made.place}: {counts}, {result['bytes'] / 2**30:.3g} GiB")
+    if left := result["left_out"]:
+        more = f", and {len(left) - _SHOWN} more (--json names all)" if len(left) > _SHOWN else ""
+        print(f"{len(left)} images are left out: {', '.join(left[:_SHOWN])}{more}")

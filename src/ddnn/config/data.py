@@ -97,7 +97,7 @@ class DataConfig:
 
     Args:
         data: digits, cifar10, cifar100, imagenet, folder:PATH (train/ and val/ with one folder a class), parquet:PATH
-            (train.parquet and test.parquet in Hugging Face's layout), shards:PATH or shards:URL (WebDataset's tar files
+            (train.parquet and test.parquet in Hugging Face's layout, or a clone of a Hub repository), shards:PATH or shards:URL (WebDataset's tar files
             with an index, which ddnn shards makes).
         data_root: where cifar10, cifar100 and imagenet are; the first two are downloaded there if need be.
         image_size: side of the square images in pixels; None means the data set's own, or 224 where sizes differ.
@@ -109,6 +109,9 @@ class DataConfig:
         max_corrupt: leave out at most so many images of a split that cannot be decoded; each process names each once.
             In training, others take their place. 0 refuses the first.
         shards: where remote shards are kept while they are used.
+        image_column: the column of parquet files that has the images: bytes, structs of bytes and path, or paths; None
+            means image, img, pixel_values, jpg, jpeg, png or webp.
+        label_column: the column that has the labels; None means label, labels, fine_label, class, target or cls.
         resize: what becomes of images that are not square: crop cuts out the centre, pad shows all of an image with
             bars of the background, squeeze shows all of it and changes its proportions. Training cuts random parts out
             of the image, of the padded one, or of the squeezed one.
@@ -120,6 +123,8 @@ class DataConfig:
             beyond are refused. None means 0 and 1 for floating-point numbers, 0 and 65535 for 16 bits (0 and 4095 for
             TIFFs of 12 bits), and refuses 32-bit integers.
         max_pixels: refuse images of more pixels than that, before they are decoded; None means 100 million.
+        sampler: shuffled trains on each image once an epoch; balanced on as many of each class as of the others, in an
+            epoch of the same length, so that those of rare classes come several times, augmented anew.
     """
 
     data: str = "digits"
@@ -132,11 +137,14 @@ class DataConfig:
     workers: Natural | None = None
     max_corrupt: Natural = 0
     shards: ShardsConfig = field(default_factory=ShardsConfig)
+    image_column: str | None = None
+    label_column: str | None = None
     resize: Resize = "crop"
     orientation: Literal["exif", "stored"] = "exif"
     background: _Colour | None = field(default_factory=lambda: list(WHITE))
     levels: _Levels | None = None
     max_pixels: Pixels | None = None
+    sampler: Literal["shuffled", "balanced"] = "shuffled"
 
     def __post_init__(self) -> None:
         check_types(self)

@@ -1,18 +1,19 @@
 """From a configuration to loaders: which pipeline, which images in which split, prepared for which network."""
 
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from copy import copy
 from dataclasses import replace
-from functools import cached_property, wraps
-from typing import ParamSpec, TypeVar
+from functools import cached_property
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ddnn.config import DataConfig
 from ddnn.data.augment_checks import check_augment
 from ddnn.data.augmentation import Augmentation
+from ddnn.data.balance import Balance
 from ddnn.data.class_names import ClassesFrom
 from ddnn.data.corrupt import CorruptImages
 from ddnn.data.images import IMAGENET_MEAN, IMAGENET_STD, statistics
@@ -21,6 +22,7 @@ from ddnn.data.loader import Loader, TrainingLoader, WithViews
 from ddnn.data.matching import with_classes_of
 from ddnn.data.memory import MemoryLoader, decode_all
 from ddnn.data.mixing import mixed
+from ddnn.data.old_keyword import with_old_keyword
 from ddnn.data.order import EpochOrder
 from ddnn.data.portion import Portion, notes_of, portion_of
 from ddnn.data.shapes import wide_images
@@ -31,8 +33,6 @@ from ddnn_runtime.data_spec import DataSpec
 from ddnn_runtime.geometry import is_small
 
 _USUAL_SIDE = 224
-_Given = ParamSpec("_Given")
-_Result = TypeVar("_Result")
 
 
 def open_data(
@@ -61,7 +61,7 @@ def open_data(
         DataError: the data set is unknown, missing, or not as it should be; its classes are not those of `spec`;
             or `config` asks for what cannot be done with it.
     """
-    source = open_source(config.data, config.data_root, config.shards)
+    source = open_source(config.data, config.data_root, config.shards, config.image_column, config.label_column)
     source = source.as_one() if whole else source
     if spec is not None:
         source = with_classes_of(source, spec, classes_from)
@@ -76,18 +76,6 @@ def open_data(
         data.check_training()
         data.mention_wide_images()
     return data
-
-
-def _with_old_keyword(method: Callable[_Given, _Result]) -> Callable[_Given, _Result]:
-    """A method that takes its `share` under the older name `shard` too, which is that of a file of images."""
-
-    @wraps(method)
-    def renamed(*given: _Given.args, **named: _Given.kwargs) -> _Result:
-        if "shard" in named:
-            named["share"] = named.pop("shard")
-        return method(*given, **named)
-
-    return renamed
 
 
 class Data:
@@ -133,6 +121,11 @@ class Data:
         return len(self._source.class_names)
 
     @property
+    def class_counts(self) -> tuple[int, ...]:
+        """How many training images each class has, without those that are held out; known without decoding one."""
+        return tuple(np.bincount(self._parts[0].labels, minlength=self.num_classes).tolist())
+
+    @property
     def has_validation(self) -> bool:
         """Whether images are held out of the training images, or come apart."""
         return self._parts[1] is not None
@@ -145,11 +138,13 @@ class Data:
         """
         check_augment(config, self.size)
         other = copy(self)
-        other._config = replace(self._config, augment=config.augment, batch_size=config.batch_size)
+        other._config = replace(
+            self._config, augment=config.augment, batch_size=config.batch_size, sampler=config.sampler
+        )
         other._seed = seed
         return other
 
-    @_with_old_keyword
+    @with_old_keyword
     def training(
         self, device: torch.device | str, *, share: tuple[int, int] = (0, 1), parts: int = 1
     ) -> TrainingLoader:
@@ -169,7 +164,7 @@ class Data:
         loader = self._loader("train", self._parts[0], device, share, parts)
         return mixed(loader, self._config.augment, self.num_classes, self._seed, parts)
 
-    @_with_old_keyword
+    @with_old_keyword
     def batches(
         self, device: torch.device | str, *, share: tuple[int, int] = (0, 1), parts: int = 1
     ) -> TrainingLoader | WithViews:
@@ -187,13 +182,13 @@ class Data:
         plain._config = replace(self._config, augment=augment)
         return plain.training(device)
 
-    @_with_old_keyword
+    @with_old_keyword
     def validation(self, device: torch.device | str, *, share: tuple[int, int] = (0, 1)) -> Loader | None:
         """Images to watch the training with, unchanged and in order; None if none are held out."""
         held = self._parts[1]
         return None if held is None else self._loader("validation", held, device, share)
 
-    @_with_old_keyword
+    @with_old_keyword
     def test(self, device: torch.device | str, *, share: tuple[int, int] = (0, 1)) -> Loader:
         """Test images, unchanged and in order; each is in one share, so shares may differ by one image."""
         return self._loader("test", self._split("test"), device, share)
@@ -275,7 +270,8 @@ class Data:
             split, pixels = self._in_memory(name, split)
         blocks = split.blocks if pixels is None else None
         repeats = config.augment.repeats
-        order = EpochOrder(len(split), config.batch_size, self._seed, training, share, parts, repeats, blocks)
+        balance = Balance.of(split) if training and config.sampler == "balanced" else None
+        order = EpochOrder(len(split), config.batch_size, self._seed, training, share, parts, repeats, blocks, balance)
         if pixels is not None:
             augmentation = self._augmentation if training else None
             return MemoryLoader(pixels, split.label_tensor(), self.spec, order, augmentation, device)

@@ -20,18 +20,28 @@ DATA_SETS = ("digits", "cifar10", "cifar100", "imagenet", "folder:PATH", "parque
 """What `open_source` understands."""
 
 
-def open_source(data: str, data_root: str, shards: ShardsConfig | None = None) -> Source:
+def open_source(
+    data: str,
+    data_root: str,
+    shards: ShardsConfig | None = None,
+    image_column: str | None = None,
+    label_column: str | None = None,
+) -> Source:
     """Open a data set by its name.
 
     Args:
         data: one of `DATA_SETS`.
         data_root: folder of cifar10, cifar100 and imagenet.
         shards: where remote shards are kept; None means the usual.
+        image_column: of parquet files; None means the usual ones.
+        label_column: likewise.
 
     Raises:
         DataError: the name is unknown, or the files are missing or not as they should be.
     """
     kind, colon, path = data.partition(":")
+    if kind != "parquet" and (image_column, label_column) != (None, None):
+        raise DataError(f"image_column and label_column are for parquet files, and data is {data!r}: leave them out")
     if not colon and kind == "digits":
         return _digits()
     if not colon and kind in ("cifar10", "cifar100"):
@@ -54,8 +64,9 @@ def open_source(data: str, data_root: str, shards: ShardsConfig | None = None) -
 
         return open_folder(root)
     from ddnn.data.parquet import open_parquet
+    from ddnn.data.parquet_columns import Columns
 
-    return open_parquet(root)
+    return open_parquet(root, Columns(image_column, label_column))
 
 
 def _digits() -> Source:

@@ -17,6 +17,8 @@ from ddnn_runtime.sessions import Sessions
 
 TOLERANCE = 1e-4
 """Largest difference of a logit, in units of the largest logit where that is above one."""
+HALF_TOLERANCE = 2e-2
+"""The same in half precision, whose numbers have 11 bits: a rounding is 5e-4, and a deep net has some hundred."""
 
 
 def check_onnx(network: DepthDynamicNetwork, directory: Path, manifest: Manifest, images: Tensor) -> float:
@@ -40,13 +42,13 @@ def check_onnx(network: DepthDynamicNetwork, directory: Path, manifest: Manifest
         if graph != manifest.weights:
             onnx.checker.check_model(str(directory / graph.file))
     sessions, given = Sessions(directory, threads=None, share_weights=False), images.numpy()
-    largest = 0.0
+    largest, tolerance = 0.0, HALF_TOLERANCE if manifest.precision == "fp16" else TOLERANCE
     for name, expected in _logits(network, images).items():
         (whole,) = sessions[manifest.nets[name].graph.file].run(None, {INPUT: given})
-        largest = max(largest, _difference(name, whole, expected))
+        largest = max(largest, _difference(name, whole, expected, tolerance))
         if manifest.pieces:
             pieces = cascade(manifest, sessions, given, last=name)
-            largest = max(largest, _difference(f"{name} in pieces", pieces.logits, expected))
+            largest = max(largest, _difference(f"{name} in pieces", pieces.logits, expected, tolerance))
     return largest
 
 
@@ -57,7 +59,7 @@ def check_torch(
     largest = 0.0
     for name, expected in _logits(network, images).items():
         with torch.no_grad():
-            largest = max(largest, _difference(name, load(name)(images).numpy(), expected))
+            largest = max(largest, _difference(name, load(name)(images).numpy(), expected, TOLERANCE))
     return largest
 
 
@@ -67,9 +69,9 @@ def _logits(network: DepthDynamicNetwork, images: Tensor) -> dict[str, Any]:
         return {name: network(images, name).numpy() for name in network.names}
 
 
-def _difference(name: str, actual: Any, expected: Any) -> float:
+def _difference(name: str, actual: Any, expected: Any, tolerance: float) -> float:
     difference = float(np.abs(actual - expected).max())
-    allowed = TOLERANCE * max(1.0, float(np.abs(expected).max()))
+    allowed = tolerance * max(1.0, float(np.abs(expected).max()))
     if not difference <= allowed:  # nor if it is not a number
         raise DDNNError(
             f"the export of {name} does not agree with PyTorch: logits differ by {difference:.2g}, more than "

@@ -9,15 +9,16 @@ from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor
 
 from ddnn.deployment.agreement import check_onnx, check_torch
 from ddnn.deployment.graphs import OPSET, NotExportable, describe, require_onnx, shares_cheaply
+from ddnn.deployment.half import to_half
 from ddnn.deployment.joint_graph import GraphPiece, JointGraph
-from ddnn.deployment.weight_file import WeightFile
+from ddnn.deployment.weight_file import WeightFile, WriteGraph, graphs_with_weights
 from ddnn.errors import first_line
 from ddnn.families.modes import in_mode
 from ddnn.formats.staging import staged, write_bytes, write_text
@@ -55,6 +56,9 @@ def export_onnx(
     accuracies: Mapping[str, float] | None = None,
     cascade: CascadeSpec | None = None,
     pieces: bool = True,
+    one_file: bool = False,
+    opset: int = OPSET,
+    precision: Literal["fp32", "fp16"] = "fp32",
     progress: Progress = lambda _: None,
 ) -> Export:
     """Write every net as an ONNX graph; all graphs point into one weight file.
@@ -67,6 +71,9 @@ def export_onnx(
         accuracies: of the nets, in [0, 1], for the manifest.
         cascade: the calibrated cascade, for the manifest.
         pieces: write the graphs for cascades too, where nets have something in common.
+        one_file: each graph holds its weights itself, and there is no weight file.
+        opset: of ONNX's operators, 18 or later.
+        precision: of weights and of what is between layers; images and logits are float32 all the same.
         progress: is told what is being done.
 
     Raises:
@@ -85,12 +92,18 @@ def export_onnx(
     require_onnx()
     images = _two_or_more(images)
     with staged(Path(directory)) as stage:
-        manifest = _facts(network, images, accuracies or {}, cascade, kind="onnx")
+        manifest = replace(
+            _facts(network, images, accuracies or {}, cascade, kind="onnx"), opset=opset, precision=precision
+        )
         progress(f"exporting {', '.join(network.names)}")
-        joint = JointGraph(network, images)
-        with WeightFile(stage / WEIGHTS) as weights:
-            manifest = _write_graphs(joint, stage, weights, manifest, pieces)
-        manifest = replace(manifest, weights=File.of(stage, WEIGHTS))
+        joint = JointGraph(network, images, opset)
+        if one_file:
+            written = _write_graphs(joint, stage, graphs_with_weights(stage), manifest, pieces)
+            manifest = replace(written, sharing_pays=False)
+        else:
+            with WeightFile(stage / WEIGHTS) as weights:
+                manifest = _write_graphs(joint, stage, weights.write, manifest, pieces)
+            manifest = replace(manifest, weights=File.of(stage, WEIGHTS))
         progress("comparing with PyTorch")
         difference = check_onnx(network, stage, manifest, images)
         write_text(stage / MANIFEST, manifest.to_json())
@@ -147,20 +160,19 @@ def _facts(
         input_shape=shape,
         data=network.data_spec,
         kind=kind,
-        opset=OPSET if kind == "onnx" else None,
         cascade=cascade,
         made_with={"ddnn": version("ddnn"), "torch": torch.__version__},
     )
 
 
-def _write_graphs(joint: JointGraph, stage: Path, weights: WeightFile, manifest: Manifest, pieces: bool) -> Manifest:
+def _write_graphs(joint: JointGraph, stage: Path, write: WriteGraph, manifest: Manifest, pieces: bool) -> Manifest:
     nets, cheap = {}, True
     for name in (manifest.full, *manifest.names[:-1]):  # the full net's weights first, in their own order
         graph = joint.net(name)
         cheap = cheap and shares_cheaply(graph)
-        file = _write(graph, stage, f"{name}.onnx", weights, _metadata(manifest, name))
+        file = _write(graph, stage, f"{name}.onnx", write, _metadata(manifest, name), manifest.precision)
         nets[name] = replace(manifest.nets[name], graph=file)
-    written = tuple(_write_piece(joint, piece, stage, weights) for piece in joint.pieces) if pieces else ()
+    written = tuple(_write_piece(joint, piece, stage, write, manifest) for piece in joint.pieces) if pieces else ()
     return replace(
         manifest,
         nets={name: nets[name] for name in manifest.names},
@@ -169,18 +181,23 @@ def _write_graphs(joint: JointGraph, stage: Path, weights: WeightFile, manifest:
     )
 
 
-def _write_piece(joint: JointGraph, piece: GraphPiece, stage: Path, weights: WeightFile) -> Piece:
+def _write_piece(joint: JointGraph, piece: GraphPiece, stage: Path, write: WriteGraph, manifest: Manifest) -> Piece:
     graph, segment = joint.piece(piece), piece.segment
     inputs = tuple(str(value.name) for value in graph.graph.inputs)
     outputs = tuple(str(value.name) for value in graph.graph.outputs)
     facts = {"ddnn": version("ddnn"), "net": str(graph.graph.name)}
-    file = _write(graph, stage, f"piece.{segment.index}.onnx", weights, facts)  # no net can have this name
+    name = f"piece.{segment.index}.onnx"  # no net can have this name
+    file = _write(graph, stage, name, write, facts, manifest.precision)
     return Piece(file, segment.source, inputs, outputs, segment.nets, segment.leaf, piece.macs)
 
 
-def _write(graph: "ir.Model", stage: Path, name: str, weights: WeightFile, facts: Mapping[str, str]) -> File:
+def _write(
+    graph: "ir.Model", stage: Path, name: str, write: WriteGraph, facts: Mapping[str, str], precision: str
+) -> File:
+    if precision == "fp16":
+        graph, facts = to_half(graph), {**facts, "precision": precision}
     describe(graph, facts)
-    weights.write(graph, name)
+    write(graph, name)
     return File.of(stage, name)
 
 

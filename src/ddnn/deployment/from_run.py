@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor
 
 from ddnn.config import DataConfig, ExportConfig, QuantizeConfig, configured
 from ddnn.deployment.export import Export, export_onnx, export_torch
 from ddnn.deployment.graphs import require_onnx
+from ddnn.errors import DDNNError
 from ddnn.formats.arguments import path_of
 from ddnn.formats.staging import check_new
 from ddnn.network import DepthDynamicNetwork
@@ -20,6 +22,7 @@ from ddnn.reporting.progress import say
 from ddnn.runs.data_of_run import data_of_run, open_images
 from ddnn.runs.run_directory import RunDirectory
 from ddnn_runtime.cascade_spec import read_cascade
+from ddnn_runtime.data_spec import DataSpec
 
 if TYPE_CHECKING:
     from ddnn.deployment.quantization import Quantization
@@ -32,10 +35,12 @@ class ExportedRun(Export):
     Args:
         output: the folder.
         full_net_bytes: size of the full net's own weights.
+        compared_on: the images that graphs were compared with PyTorch on.
     """
 
     output: Path
     full_net_bytes: int
+    compared_on: str = "test images"
 
     def to_json(self) -> dict[str, Any]:
         """What `ddnn export --json` prints."""
@@ -47,6 +52,9 @@ class ExportedRun(Export):
             "output": str(self.output),
             "format": manifest.kind,
             "opset": manifest.opset,
+            "precision": manifest.precision,
+            "normalisation": "unknown" if manifest.data is None else "known",
+            "compared_on": self.compared_on,
             **weights,
             "full_net_bytes": self.full_net_bytes,
             "largest_difference": self.difference,
@@ -82,8 +90,8 @@ def export(
     Raises:
         NotExportable: if a net cannot be expressed in the format.
         ModelFileError: if there is no network, or it is damaged.
-        DDNNError: if the folder exists, onnx is not installed, a graph does not agree with PyTorch, it is not known on
-            which data to compare, or a key or value makes no sense.
+        DDNNError: if the folder exists, onnx is not installed, a graph does not agree with PyTorch, or a key or value
+            makes no sense.
 
     Example:
         ```python
@@ -95,18 +103,20 @@ def export(
     directory = _new(output, config.output, path / "export")
     network = load(path)
     weights = read_config(network_directory(path))["weights"]["sha256"]
+    images, compared_on = _images(network, path, config)
     facts: dict[str, Any] = {
-        "images": _images(network, path, config),
+        "images": images,
         "accuracies": RunDirectory(path).read_accuracies(),
         "cascade": read_cascade(path, network.names, weights),
         "progress": _told(progress),
     }
     if config.format == "onnx":
-        written = export_onnx(network, directory, pieces=config.pieces, **facts)
+        kind = {key: getattr(config, key) for key in ("pieces", "one_file", "opset", "precision")}
+        written = export_onnx(network, directory, **kind, **facts)
     else:
         written = export_torch(network, directory, **facts)
     full = sum(tensor.numel() * tensor.element_size() for tensor in network[network.full].state_dict().values())
-    return ExportedRun(written.manifest, written.difference, directory, full)
+    return ExportedRun(written.manifest, written.difference, directory, full, compared_on)
 
 
 def quantize(
@@ -160,13 +170,41 @@ def _new(output: str | os.PathLike[str] | None, configured: str | None, usual: P
     return directory
 
 
-def _images(network: DepthDynamicNetwork, run: Path, config: ExportConfig) -> Tensor:
-    """Test images of the run's data, prepared as in training."""
+def _images(network: DepthDynamicNetwork, run: Path, config: ExportConfig) -> tuple[Tensor, str]:
+    """Test images of the run's data, prepared as in training, or random numbers where it says none; and which."""
+    _describe_data(network, config)
+    if config.data is None and not RunDirectory(run).config_file.is_file():
+        size = network.data_spec.size if network.data_spec else _sides(network, config)
+        shape = (config.check_images, network.in_channels, *size)
+        return torch.randn(shape, generator=torch.Generator().manual_seed(0)), "random numbers"
     found = data_of_run(run, config.data, config.data_root, held_out=DataConfig.validation)
-    images, _ = next(
-        iter(open_images(network, found.unaugmented(config.check_images, workers=0), whole=found.whole).test("cpu"))
-    )
-    return images
+    prepared = found.unaugmented(config.check_images, workers=0)
+    images, _ = next(iter(open_images(network, prepared, whole=found.whole).test("cpu")))
+    return images, "test images"
+
+
+def _describe_data(network: DepthDynamicNetwork, config: ExportConfig) -> None:
+    """Complete a network that was saved without its data's description by what the configuration says of it.
+
+    Raises:
+        DDNNError: the network has a description, or what is said does not fit it.
+    """
+    if network.data_spec is not None:
+        given = [key for key in ("image_size", "mean", "std") if getattr(config, key) is not None]
+        if given:
+            raise DDNNError(f"the network says its image size and normalisation itself: leave out {', '.join(given)}")
+    elif config.mean is not None and config.std is not None:
+        names = tuple(str(number) for number in range(network.num_classes))
+        network.data_spec = DataSpec(
+            network.in_channels, _sides(network, config), tuple(config.mean), tuple(config.std), names
+        )
+
+
+def _sides(network: DepthDynamicNetwork, config: ExportConfig) -> tuple[int, int]:
+    if config.image_size is not None:
+        return config.image_size, config.image_size
+    _, height, width = network.family.default_input
+    return height, width
 
 
 def _told(progress: bool) -> Callable[[str], None]:

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
 OPSET = 18
-"""Of the operators: torch writes its graphs in it, and every onnxruntime since 1.14 (2023) reads it."""
+"""Of the operators: torch writes its graphs in it, and every onnxruntime since 1.14 (2023) reads it. Torch converts to
+later ones, not to earlier ones."""
 
 
 class NotExportable(DDNNError):
@@ -38,7 +39,12 @@ def require_onnx() -> None:
 
 
 def make_graph(
-    model: nn.Module, values: Sequence[torch.Tensor], inputs: Sequence[str], outputs: Sequence[str], title: str
+    model: nn.Module,
+    values: Sequence[torch.Tensor],
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+    title: str,
+    opset: int = OPSET,
 ) -> "ir.Model":
     """The graph of a module in evaluation mode; the first size of all that goes in is free.
 
@@ -48,6 +54,7 @@ def make_graph(
         inputs: names of what goes in.
         outputs: names of what comes out.
         title: what an error calls the module.
+        opset: of the operators, from `OPSET` on.
 
     Raises:
         NotExportable: if torch or ONNX cannot express it.
@@ -60,7 +67,7 @@ def make_graph(
                 input_names=list(inputs),
                 output_names=list(outputs),
                 dynamic_shapes=({0: torch.export.Dim("batch")},) * len(values),
-                opset_version=OPSET,
+                opset_version=opset,
                 dynamo=True,
                 optimize=False,
                 verbose=False,
@@ -68,6 +75,10 @@ def make_graph(
     except Exception as error:  # whatever torch raises about code that it cannot follow
         raise NotExportable(f"{title} cannot be exported to ONNX: {first_line(_innermost(error))}") from None
     assert program is not None
+    if program.model.opset_imports[""] != opset:
+        raise NotExportable(
+            f"{title} cannot be exported in opset {opset}: torch wrote {program.model.opset_imports['']}"
+        )
     if any(value.shape is not None and isinstance(value.shape[0], int) for value in program.model.graph.inputs):
         raise NotExportable(
             f"{title} cannot be exported to ONNX with a free batch size: the model's code makes {len(values[0])}, the "

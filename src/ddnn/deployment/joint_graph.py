@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils import _pytree
 
-from ddnn.deployment.graphs import make_graph
+from ddnn.deployment.graphs import OPSET, make_graph
 from ddnn.families.modes import in_mode
 from ddnn.measuring.macs import macs
 from ddnn.network import DepthDynamicNetwork
@@ -46,16 +46,19 @@ class JointGraph:
     Args:
         network: on the CPU.
         images: (batch, channels, height, width), two or more.
+        opset: of ONNX's operators.
 
     Raises:
         NotExportable: if torch or ONNX cannot express one of the nets.
     """
 
-    def __init__(self, network: DepthDynamicNetwork, images: Tensor) -> None:
+    def __init__(self, network: DepthDynamicNetwork, images: Tensor, opset: int = OPSET) -> None:
         self._network = network
         self.pieces: tuple[GraphPiece, ...] = tuple(_pieces(network, images))
         self._names = [name for piece in self.pieces for name in piece.outputs]
-        self._model = make_graph(_AllSegments(network), [images], [INPUT], self._names, " and ".join(network.names))
+        self._model = make_graph(
+            _AllSegments(network), [images], [INPUT], self._names, " and ".join(network.names), opset
+        )
         self._outputs = dict(zip(self._names, self._model.graph.outputs, strict=True))
 
     def net(self, name: str) -> "ir.Model":

@@ -35,7 +35,7 @@ class Predictions:
     """What a net says of many images.
 
     Args:
-        read: of those that could be read, in the order given.
+        read: of those that could be read, in the order given; of one that is given twice, two.
         unreadable: why the others could not.
     """
 
@@ -76,21 +76,21 @@ def _batch(
     """Predictions of the files that can be read; what is wrong with the others is added to `unreadable`."""
     import numpy as np
 
-    read: dict[str | Path, np.ndarray] = {}
+    read: list[tuple[str | Path, np.ndarray]] = []
     for file in files:
         try:
-            read[file] = engine.read(file)[0]
+            read.append((file, engine.read(file)[0]))
         except UnreadableImageError as error:
             unreadable.append(str(error))
     if not read:
         return
-    logits = engine(np.stack(list(read.values())), name)
+    logits = engine(np.stack([image for _, image in read]), name)
     if not np.isfinite(logits).all():
         raise DDNNError("the outputs of this net are not finite numbers: its weights are spoilt; train it again")
     odds = np.exp(logits - logits.max(axis=1, keepdims=True))
     probabilities = odds / odds.sum(axis=1, keepdims=True)
     labels = engine.class_names
     assert labels is not None
-    for file, row in zip(read, probabilities, strict=True):
+    for (file, _), row in zip(read, probabilities, strict=True):
         best = row.argsort(kind="stable")[::-1][:top]
         yield Prediction(str(file), tuple(labels[index] for index in best), tuple(float(row[index]) for index in best))

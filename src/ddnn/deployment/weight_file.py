@@ -5,10 +5,12 @@ nets share as one parameter, what happens to be equal, and codes of quantised we
 """
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from ddnn.errors import DDNNError
 from ddnn.formats.staging import disk_errors
 
 if TYPE_CHECKING:
@@ -18,6 +20,34 @@ SMALLEST = 1024
 """Bytes below which a tensor stays in the graph: onnx's shape inference cannot read what is outside."""
 ALIGNMENT = 64
 """Of each tensor in the file, in bytes: that of a cache line, and of the widest vector registers."""
+
+
+LARGEST_GRAPH = 2**31 - 2**24
+"""Bytes of weights that a graph can hold itself: a protobuf ends below 2 GiB."""
+
+WriteGraph = Callable[["ir.Model", str], None]
+"""Writes a graph under a name into the folder of an export."""
+
+
+def graphs_with_weights(folder: Path) -> WriteGraph:
+    """Writes graphs that hold their weights themselves, for what reads one file only.
+
+    The writer raises a DDNNError for a graph that is too large for that.
+    """
+
+    def write(model: "ir.Model", name: str) -> None:
+        import onnx_ir as ir
+
+        held = sum(value.const_value.nbytes for value in model.graph.initializers.values() if value.const_value)
+        if held > LARGEST_GRAPH:
+            raise DDNNError(
+                f"{name} would have {held / 2**30:.1f} GiB of weights, and a file of ONNX holds less than 2: export "
+                "without one_file"
+            )
+        with disk_errors(folder / name):
+            ir.save(model, folder / name)
+
+    return write
 
 
 class WeightFile:

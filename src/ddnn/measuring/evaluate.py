@@ -67,7 +67,8 @@ def evaluate(run: str | os.PathLike[str], config: EvaluateConfig | None = None, 
         path, config.data, config.data_root, max_corrupt=config.max_corrupt, held_out=DataConfig.validation
     )
     found = replace(meant.unaugmented(config.batch_size, config.workers), max_pixels=config.max_pixels)
-    data = open_images(network, found, classes_from=config.classes_from, whole=meant.whole)
+    columns = {key: given for key in ("image_column", "label_column") if (given := getattr(config, key)) is not None}
+    data = open_images(network, replace(found, **columns), classes_from=config.classes_from, whole=meant.whole)
     scores = evaluate_network(network.to(device), data.test(device))
     portion = data.portion("test", seen=scores[network.names[-1]].images)
     return Evaluation(os.fspath(run), found.data, scores, scores_as_json(network, scores), portion)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -33,13 +34,15 @@ class ExportSubject(Subject):
             raise DDNNError(f"an export runs on the CPU here, not on {device}; leave out --device")
         self._directory = directory
         self._manifest = OnnxEngine(directory).manifest
-        assert self._manifest.weights is not None
         self.names: tuple[str, ...] = self._manifest.names
         channels, *size = self._manifest.input_shape
         self.channels: int = channels
         self.image_size: tuple[int, int] = (size[0], size[1])
-        self.weights: str = self._manifest.weights.sha256
-        self.shared_file_bytes: int = self._manifest.weights.bytes
+        shared, graphs = self._manifest.weights, self._manifest.files
+        self.weights: str = (
+            sha256("".join(file.sha256 for file in graphs).encode()).hexdigest() if shared is None else (shared.sha256)
+        )
+        self.shared_file_bytes: int = 0 if shared is None else shared.bytes
 
     def accuracies(self) -> Accuracies | None:
         """Those of the run, as the export says them."""

@@ -53,6 +53,8 @@ class DataOfRun:
             workers=workers,
             max_corrupt=whole.max_corrupt,
             shards=whole.shards,
+            image_column=whole.image_column,
+            label_column=whole.label_column,
         )
 
 
@@ -94,13 +96,12 @@ def data_of_run(
         )
     assert data is not None
     shards = DataConfig().shards if trained is None else replace(trained.shards, index=None)
-    return DataOfRun(
-        DataConfig(
-            data, data_root, validation=held_out, batch_size=BATCH_SIZE, max_corrupt=max_corrupt or 0, shards=shards
-        ),
-        own=False,
-        whole=trained is None or not _same(data, trained.data),
+    other = DataConfig(
+        data, data_root, validation=held_out, batch_size=BATCH_SIZE, max_corrupt=max_corrupt or 0, shards=shards
     )
+    if trained is not None and data.startswith("parquet:"):  # whose columns most likely have the same names
+        other = replace(other, image_column=trained.image_column, label_column=trained.label_column)
+    return DataOfRun(other, own=False, whole=trained is None or not _same(data, trained.data))
 
 
 def _same(data: str, other: str) -> bool:

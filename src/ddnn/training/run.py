@@ -27,10 +27,11 @@ class Run(os.PathLike[str]):
         data: what it was trained on.
         directory: what it left behind.
         config: how it was trained.
-        seconds: wall time of the training, validation included, of this process.
+        seconds: wall time of the training, validation included, of this process, over all calls that the run took.
         device: that this process trained on.
         processes: that trained together.
         scores: of every net on the test images, shallow to deep; empty where it was not to be scored.
+        validation: the best, the last and the kept epoch by the validation images; empty where there are none.
     """
 
     network: DepthDynamicNetwork
@@ -41,6 +42,7 @@ class Run(os.PathLike[str]):
     device: torch.device
     processes: Processes
     scores: Mapping[str, Score] = field(default_factory=dict)
+    validation: Mapping[str, Any] = field(default_factory=dict)
 
     def __fspath__(self) -> str:
         return str(self.directory.path)
@@ -52,6 +54,7 @@ class Run(os.PathLike[str]):
             "seconds": round(self.seconds, 1),
             **({} if self.tested_on is None else self.tested_on.to_json()),
             "trained_on": {name: portion.to_json() for name, portion in self.learnt_from.items()},
+            **({"validation": dict(self.validation)} if self.validation else {}),
             "nets": scores_as_json(self.network, self.scores),
         }
 

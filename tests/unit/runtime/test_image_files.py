@@ -75,3 +75,10 @@ def test_an_ending_that_no_decoder_knows_is_said(tmp_path: Path, monkeypatch: py
     found = find_images(tmp_path)
     assert [Path(path).name for path in found.images] == ["a.avif"]
     assert in_words(found.left_out).startswith("1 no decoder for .heic is installed; convert it (")
+
+
+def test_lists_with_a_mark_and_with_names_of_any_characters(tmp_path: Path) -> None:
+    (tmp_path / "windows.TXT").write_bytes("\ufeffä b.png\r\na\u2028b.png\r\nä b.png\r\n".encode())
+    assert image_files([tmp_path / "windows.TXT"]) == [
+        tmp_path / "ä b.png", tmp_path / "a\u2028b.png", tmp_path / "ä b.png"
+    ]  # fmt: skip

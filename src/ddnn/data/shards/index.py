@@ -80,11 +80,13 @@ class ShardIndex:
         class_names: one per class, in label order.
         shards: the tar files.
         samples: a row for each image, with the columns of `SCHEMA`, in the order of the shards.
+        left_out: the images that are no sample, with why; known only to who makes the index, and not stored.
     """
 
     class_names: tuple[str, ...]
     shards: tuple[Shard, ...]
     samples: pa.Table
+    left_out: tuple[str, ...] = ()
 
     def column(self, name: str) -> np.ndarray:
         """A column of numbers as int64 of shape (images,)."""

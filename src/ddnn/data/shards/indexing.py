@@ -8,7 +8,7 @@ from typing import IO
 
 from ddnn.data.shards.index import SPLITS, Shard, ShardIndex, Split, check_path, table_of
 from ddnn.data.shards.remote import check_url, is_remote, opened, retried
-from ddnn.data.shards.tars import Hashed, Sample, read_samples
+from ddnn.data.shards.tars import Hashed, LeftOut, Sample, read_samples
 from ddnn.errors import DataError
 
 _NAMES = {"train": ("train",), "validation": ("val", "validation"), "test": ("test",)}
@@ -39,16 +39,23 @@ between folders, stay below the root and end in .tar
     """
     shards: list[Shard] = []
     rows: list[tuple[int, str, int, int, int]] = []
+    left_out: list[str] = []
     for split in SPLITS:
         for path in splits.get(split, ()):
-            shard, samples = _read(root, path, split)
+            shard, samples, left = _read(root, path, split)
+            left_out += [f"{path}: {file} ({reason})" for file, reason in left]
             _check_labels(samples, class_names, path)
             rows += [(len(shards), key, offset, size, label) for key, offset, size, label in samples]
             shards.append(shard)
     if not rows:
-        raise DataError(f"There are no images in the shards of {root}: expected KEY.jpg and KEY.cls in each")
+        some = f"; left out: {_some(left_out)}" if left_out else ""
+        raise DataError(f"There are no images in the shards of {root}: expected KEY.jpg and KEY.cls in each{some}")
     names = class_names or _numbered(max(rows, key=lambda row: row[-1]))
-    return ShardIndex(tuple(names), tuple(shards), table_of(rows))
+    return ShardIndex(tuple(names), tuple(shards), table_of(rows), tuple(left_out))
+
+
+def _some(texts: Sequence[str]) -> str:
+    return ", ".join(texts[:5]) + (f" and {len(texts) - 5} more" if len(texts) > 5 else "")
 
 
 def _numbered(last: tuple[int, str, int, int, int]) -> list[str]:
@@ -113,18 +120,18 @@ def _alternatives(text: str, pattern: str) -> list[str]:
     return [str(number).zfill(len(numbers[1])) for number in range(first, last + 1)]
 
 
-def _read(root: str, path: str, split: Split) -> tuple[Shard, list[Sample]]:
+def _read(root: str, path: str, split: Split) -> tuple[Shard, list[Sample], list[LeftOut]]:
     try:
         check_path(path)
     except ValueError as error:
         raise DataError(str(error)) from None
     place = f"{root.rstrip('/')}/{path}"
 
-    def attempt() -> tuple[Shard, list[Sample]]:
+    def attempt() -> tuple[Shard, list[Sample], list[LeftOut]]:
         with _open(place) as file:
             stream = Hashed(file)
-            samples = read_samples(stream, place)
-            return Shard(split, path, stream.size, stream.finish()), samples
+            samples, left = read_samples(stream, place)
+            return Shard(split, path, stream.size, stream.finish()), samples, left
 
     return retried(attempt, place)
 

@@ -29,8 +29,8 @@ class Made(NamedTuple):
             "images": len(self.contents.samples),
             "classes": len(self.contents.class_names),
             "shards": len(self.contents.shards),
+            "left_out": [*self.contents.left_out, *(f"{path} ({reason})" for path, reason in self.left_out)],
             "bytes": sum(shard.size for shard in self.contents.shards),
-            "left_out": len(self.left_out),
         }
 
 

@@ -1,8 +1,9 @@
 """What is in a tar of WebDataset's layout: files with one name and several endings are one sample.
 
 `n01440764_36.jpg` and `n01440764_36.cls` (a class number in text), or a `.json` with a "label" or "cls", are an image
-and its class. The name is what stands before the first dot after the last slash. Files with other endings are left
-alone. A tar is read from its beginning to its end, once, so that it may come from a server; nothing is unpacked.
+and its class. The name is what stands before the first dot after the last slash; where that makes no sample, what
+stands before the last dot, as in `scan.0000.jpg` with `scan.0000.cls`. Images that are no sample are named as left out,
+files with other endings are left alone. A tar is read from its beginning to its end, once, so that it may come from a server; nothing is unpacked.
 """
 
 import hashlib
@@ -17,6 +18,8 @@ from ddnn.errors import DataError
 from ddnn_runtime.sealed_json import parse_json
 
 _NAME = re.compile(r"((?:.*/)?[^./][^/.]*)\.([^/]*)", re.DOTALL)
+HIDDEN, LINK, NO_CLASS = "hidden", "no plain file", "no class of its own"
+"""Why an image is left out."""
 _LARGEST_LABEL = 2**20  # bytes of a .cls or .json
 
 
@@ -27,6 +30,13 @@ class Sample(NamedTuple):
     offset: int
     size: int
     label: int
+
+
+class LeftOut(NamedTuple):
+    """An image of a tar that is no sample: the file's name, and why."""
+
+    file: str
+    reason: str
 
 
 class Hashed:
@@ -67,7 +77,7 @@ class Hashed:
 
 
 class _File(NamedTuple):
-    """One file in a tar; `content` is None but for labels."""
+    """One file in a tar; `ending` is all that follows the first dot, `content` is None but for labels."""
 
     key: str
     ending: str
@@ -75,9 +85,14 @@ class _File(NamedTuple):
     size: int
     content: bytes | None
 
+    def by_last_dot(self) -> "_File":
+        """The same file, whose name reaches up to its last dot."""
+        start, dot, ending = self.ending.rpartition(".")
+        return self._replace(key=f"{self.key}.{start}", ending=ending) if dot else self
 
-def read_samples(stream: Hashed, name: str) -> list[Sample]:
-    """The images of a tar in its order.
+
+def read_samples(stream: Hashed, name: str) -> tuple[list[Sample], list[LeftOut]]:
+    """The images of a tar in its order, and those that are no sample.
 
     Args:
         stream: the tar from its first byte; it is read to its end.
@@ -86,24 +101,31 @@ def read_samples(stream: Hashed, name: str) -> list[Sample]:
     Raises:
         DataError: it is no plain tar, is cut off, or an image has no class; the message names tar and image.
     """
+    left: list[LeftOut] = []
     try:
-        files = list(_files(stream))
+        files = list(_files(stream, left))
     except (tarfile.TarError, EOFError, ValueError, OverflowError) as error:
         raise DataError(
             f"{name} is no plain tar, or a damaged one ({error}): shards are WebDataset's tars, not compressed"
         ) from None
-    samples = [_sample(key, list(group), name) for key, group in groupby(files, key=lambda file: file.key)]
-    return [sample for sample in samples if sample is not None]
+    samples = [
+        sample
+        for key, group in groupby(files, key=lambda file: file.key)
+        for sample in _samples(key, list(group), name, left)
+    ]
+    return samples, left
 
 
-def _files(stream: Hashed) -> Iterator[_File]:
+def _files(stream: Hashed, left: list[LeftOut]) -> Iterator[_File]:
     with tarfile.open(fileobj=stream, mode="r|", bufsize=1 << 20) as archive:  # type: ignore[call-overload]
         for member in archive:
             archive.members = []  # or it would keep them all
-            match = _NAME.fullmatch(member.name)
-            if match is None or not member.isreg() or member.sparse is not None:
+            match, plain = _NAME.fullmatch(member.name), member.isreg() and member.sparse is None
+            if match is None or not plain:
+                if not member.isdir() and _is_image(member.name.rpartition(".")[2].lower()):
+                    left.append(LeftOut(_text(member.name), LINK if not plain else HIDDEN))
                 continue
-            key, ending = match[1].encode("utf-8", "backslashreplace").decode(), match[2].lower()
+            key, ending = _text(match[1]), _text(match[2]).lower()
             yield _File(key, ending, member.offset_data, member.size, _label_content(archive, member, ending))
         stream.finish()
         if archive.offset + tarfile.BLOCKSIZE > stream.size:
@@ -112,16 +134,51 @@ def _files(stream: Hashed) -> Iterator[_File]:
             raise ValueError(f"what stands at byte {archive.offset} is no file")
 
 
+def _text(name: str) -> str:
+    return name.encode("utf-8", "backslashreplace").decode()
+
+
+def _is_image(ending: str) -> bool:
+    return f".{ending}" in EXTENSIONS
+
+
 def _label_content(archive: tarfile.TarFile, member: tarfile.TarInfo, ending: str) -> bytes | None:
-    if ending not in ("cls", "json") or member.size > _LARGEST_LABEL:
+    if ending.rpartition(".")[2] not in ("cls", "json") or member.size > _LARGEST_LABEL:
         return None
     file = archive.extractfile(member)
     return file and file.read()
 
 
+def _samples(key: str, files: list[_File], name: str, left: list[LeftOut]) -> Iterator[Sample]:
+    """The samples among files that have the name before the first dot in common.
+
+    Those without another dot are one sample, as WebDataset has it; what more the others may hold, such as a mask in
+    `key.seg.png`, is none. Others are samples if they have a class under all that stands before their last dot.
+    """
+    whole = _sample(key, [file for file in files if "." not in file.ending], name)
+    if whole:
+        yield whole
+    parts: dict[str, list[_File]] = {}
+    for file in files:
+        if "." in file.ending:
+            part = file.by_last_dot()
+            parts.setdefault(part.key, []).append(part)
+    for part_key, part in parts.items():
+        try:
+            sample = _sample(part_key, part, name) if any(file.content is not None for file in part) else None
+        except DataError:
+            if whole is None:
+                raise
+            sample = None  # what is told of a mask or a thumbnail need not be a class
+        if sample:
+            yield sample
+        else:
+            left += [LeftOut(f"{part_key}.{file.ending}", NO_CLASS) for file in part if _is_image(file.ending)]
+
+
 def _sample(key: str, files: list[_File], name: str) -> Sample | None:
-    """An image and its class; None for what has neither."""
-    images = [file for file in files if f".{file.ending}" in EXTENSIONS]
+    """An image and its class; None for what has no image."""
+    images = [file for file in files if _is_image(file.ending)]
     labels = {file.ending: file.content for file in files if file.content is not None}
     if not images:
         return None
