@@ -14,8 +14,8 @@ def image_files(places: Iterable[str | Path]) -> list[Path]:
 
     Args:
         places: image files; folders, of which all images are taken, those in folders below too; or text files
-            (`.txt`) in UTF-8 with one path a line, relative to the folder of the text file. What is named twice is meant
-            twice.
+            (`.txt`) in UTF-8 with one path a line, relative to the folder of the text file. What is named twice is
+            meant twice.
 
     Raises:
         DataError: if a folder or a list has no image.

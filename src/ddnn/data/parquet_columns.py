@@ -263,7 +263,7 @@ def classes_of(labels: Sequence[pa.Array], place: Path) -> Classes:
     if -1 in known and len(known) > 1:
         raise DataError(
             f"{place} has the label -1 beside others, which stands for an image without a label in Hugging Face's data; "
-            "leave such rows out, or number the classes from 0"
+            "leave such rows out, or number classes from 0"
         )
     known = [value for value in known if value != -1]
     return Classes(tuple(map(str, known)), None if kinds == {pa.large_string()} else tuple(known))
