@@ -12,7 +12,7 @@ from typing import Any
 
 from ddnn import __version__
 from ddnn.commands import COMMANDS
-from ddnn.commands.command_parser import CommandParser
+from ddnn.commands.command_parser import CommandParser, with_underscores
 from ddnn.errors import DDNNError
 
 
@@ -22,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     warnings.showwarning = _show_warning
     try:
         words = list(sys.argv[1:] if arguments is None else arguments)
-        options = _parser(words).parse_args([_with_underscores(word) for word in words])
+        options = _parser(words).parse_args([with_underscores(word) for word in words])
         options[options.subcommand]["command"] = shlex.join(["ddnn", *words])
         return COMMANDS[options.subcommand].run(options[options.subcommand]) or 0
     except DDNNError as error:
@@ -38,14 +38,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"ddnn: error: {where}{error.strerror or ' '.join(str(error).split())}", file=sys.stderr)
         return 1
     return 0
-
-
-def _with_underscores(word: str) -> str:
-    """`--latency-ms=20` as `--latency_ms=20`: keys may be written either way."""
-    if not word.startswith("--"):
-        return word
-    key, equals, value = word[2:].partition("=")
-    return f"--{key.replace('-', '_')}{equals}{value}"
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:

@@ -73,7 +73,8 @@ def test_without_it_weights_and_statistics_are_equal_all_the_same(drawn: dict[st
     [
         {
             "objective": "ekd", "subnets": "resnet8,resnet14", "full": "resnet20", "train_images": 200, "epochs": 1,
-            "accumulate": 2, "clip": 1.0, "ema": 0.9,
+            "accumulate": 2, "clip": 1.0, "ema": 0.9, "keep": "best:mean", "class_weights": {"3": 2.0},
+            "sampler": "balanced",
         },
         pytest.param({"private_norms": True, "optimizer": "adamw"}, marks=pytest.mark.slow),
         pytest.param(

@@ -174,11 +174,14 @@ def test_not_every_epoch_need_be_saved(tmp_path: Path) -> None:
         replace(config, checkpoint_epochs=0)
 
 
-def test_resume_takes_no_other_key_and_needs_a_run(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_resume_takes_no_key_that_cannot_change_and_needs_a_run(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     missing = refused(run(capfd, "train", "--resume", tmp_path / "nowhere"))
     assert "is no run directory" in missing
     RunDirectory(tmp_path / "run").create(TrainConfig())
-    assert "give no other key" in refused(run(capfd, "train", "--resume", tmp_path / "run", "--epochs", 3))
+    message = refused(run(capfd, "train", "--resume", tmp_path / "run", "--seed", 3))
+    assert "where seed is 0; in the middle of a run only epochs, lr, " in message
 
 
 def test_a_finished_run_resumes_to_itself(tmp_path: Path) -> None:

@@ -24,7 +24,10 @@ def held_out_images(network: DepthDynamicNetwork, run: Path, config: CascadeConf
         held_out=DataConfig.validation,
         named_again="own",
     )
-    data, title = open_images(network, found.unaugmented(workers=config.workers)), found.config.data
+    data, title = (
+        open_images(network, found.unaugmented(workers=config.workers), classes_from=config.classes_from),
+        found.config.data,
+    )
     if not data.has_validation:
         raise DDNNError(
             f"no images of {title} were held out in the training of {run} (validation 0), and on images that it "

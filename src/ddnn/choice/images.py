@@ -11,10 +11,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ddnn.config import ChooseConfig, DataConfig
+from ddnn.config import ChooseConfig
 from ddnn.data import Data, Loader
 from ddnn.network import DepthDynamicNetwork
-from ddnn.runs.data_of_run import data_of_run, deciding_images, open_images
+from ddnn.runs.data_of_run import DataOfRun, data_of_run, deciding_images, open_images
 
 
 @dataclass(frozen=True)
@@ -48,20 +48,20 @@ def images_of(network: DepthDynamicNetwork, run: Path, config: ChooseConfig, dev
     Raises:
         DDNNError: if there is no data set, or it does not fit the network.
     """
-    chosen = wanted(run, config)
-    data = open_images(network, chosen)
+    chosen = wanted(run, config).config
+    data = open_images(network, chosen, classes_from=config.classes_from)
     scoring, split = deciding_images(data, device)
     return Images(
         _for_norms(data, device, config.calibration_images),
         scoring,
-        f"{split} images of {chosen.data}",
+        str(data.portion(split)),
         None if split == "test" else data.test(device),
     )
 
 
-def wanted(run: Path, config: ChooseConfig) -> DataConfig:
+def wanted(run: Path, config: ChooseConfig) -> DataOfRun:
     """The run's own data as it was trained on, or what was asked for; see `data_of_run`."""
-    return data_of_run(run, config.data, config.data_root, max_corrupt=config.max_corrupt).config
+    return data_of_run(run, config.data, config.data_root, max_corrupt=config.max_corrupt)
 
 
 def _for_norms(data: Data, device: torch.device, most: int) -> list[Tensor]:

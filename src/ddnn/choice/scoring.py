@@ -17,7 +17,9 @@ def score(subject: Subject, run: Path, config: ChooseConfig) -> Accuracies:
         DDNNError: if neither is known.
     """
     assert isinstance(subject, NetworkSubject)
-    chosen = wanted(run, config)
-    device = next(subject.network.parameters()).device
-    scores = evaluate(subject.network, open_images(subject.network, chosen).test(device))
-    return Accuracies({name: each.accuracy for name, each in scores.items()}, f"test images of {chosen.data}")
+    meant, network = wanted(run, config), subject.network
+    device = next(network.parameters()).device
+    data = open_images(network, meant.config, classes_from=config.classes_from, whole=meant.whole)
+    scores = evaluate(network, data.test(device))
+    portion = data.portion("test", seen=scores[network.names[-1]].images)
+    return Accuracies({name: each.accuracy for name, each in scores.items()}, str(portion))

@@ -93,3 +93,11 @@ def _checked(path: Path) -> Path:
     if not isinstance(document, dict):
         raise UsageError(f"{path} must hold a mapping from keys to values, such as `epochs: 10`")
     return path
+
+
+def with_underscores(word: str) -> str:
+    """`--latency-ms=20` as `--latency_ms=20`: keys may be written either way."""
+    if not word.startswith("--"):
+        return word
+    key, equals, value = word[2:].partition("=")
+    return f"--{key.replace('-', '_')}{equals}{value}"

@@ -3,7 +3,7 @@
 from typing import Any
 
 from ddnn.commands.command_parser import CommandParser
-from ddnn.commands.scores import show_scores
+from ddnn.commands.scores import show_classes, show_scores
 from ddnn.config import EvaluateConfig, from_fields
 
 DESCRIPTION = "accuracy of every sub-net on a data set"
@@ -21,4 +21,5 @@ def run(options: Any) -> None:
     from ddnn.measuring.evaluate import evaluate
 
     found = evaluate(options.run, config)
-    show_scores(options, f"{options.run}: {found.data} test images", found.to_json())
+    show_scores(options, f"{options.run}: {found.portion}", found.to_json())
+    show_classes(options, found.to_json())

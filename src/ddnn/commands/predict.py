@@ -1,5 +1,6 @@
 """`ddnn predict`: what a net says of images in files."""
 
+import sys
 from dataclasses import asdict
 from typing import Any
 
@@ -25,13 +26,19 @@ def run(options: Any) -> None:
     from ddnn.deployment.prediction import predict
     from ddnn.engines import open_engine
     from ddnn.errors import UnreadableImageError
-    from ddnn_runtime.image_files import image_files
+    from ddnn_runtime.image_files import found_files, in_words
 
     engine = open_engine(options.run, config.device, max_pixels=config.max_pixels)
     name = config.subnet or engine.full
-    found = predict(engine, image_files(options.images), name, config.top, config.batch_size)
+    files, left_out = found_files(options.images)
+    if left_out:
+        print(f"ddnn: left out: {in_words(left_out)}", file=sys.stderr)
+    found = predict(engine, files, name, config.top, config.batch_size)
     if found.read and options.json:
-        print_json({"subnet": name, "predictions": [asdict(p) for p in found.read], "unreadable": found.unreadable})
+        read = [asdict(prediction) for prediction in found.read]
+        print_json(
+            {"subnet": name, "predictions": read, "unreadable": found.unreadable, "left_out": [*map(list, left_out)]}
+        )
     elif found.read:
         rows = [
             (prediction.image if place == 0 else "", label, percent(probability))

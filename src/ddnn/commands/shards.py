@@ -1,5 +1,6 @@
 """`ddnn shards`: write shards from a folder of images, or index those that there are."""
 
+import sys
 from typing import Any
 
 from ddnn.commands.command_parser import CommandParser
@@ -52,6 +53,10 @@ def run(options: Any) -> None:
         patterns = {split: asked[key] for key, split in _SPLITS.items()}
         made = make_index(asked.root, patterns, asked.classes, asked.output, replace=asked.replace)
     result = made.to_json()
+    if made.left_out:
+        from ddnn_runtime.image_files import in_words
+
+        print(f"ddnn: left out: {in_words(made.left_out)}", file=sys.stderr)
     if asked.json or options.json:
         return print_json(result)
     counts = f"{result['images']} images of {result['classes']} classes in {result['shards']} shards"

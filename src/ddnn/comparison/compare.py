@@ -76,6 +76,7 @@ def compare(config: CompareConfig, *, command: str = "ddnn.compare", progress: b
             devices=Counter(run.device for run in complete.values()),
             split=config.score,
             config=conditions(config),
+            portion=data.portion(config.score),
         )
         write_report(experiment.path, summary)
     if failed:

@@ -59,7 +59,11 @@ def show(summary: Mapping[str, Any]) -> None:
 
 
 def _title(summary: Mapping[str, Any]) -> str:
-    return f"{summary['experiment']}: {summary['split']}, {summary['images']} images, {summary['device']}"
+    called = f" ({summary['called']})" if summary["called"] else ""
+    left_out = f", {summary['left_out']} left out" if summary["left_out"] else ""
+    return (
+        f"{summary['experiment']}: {summary['images']} {summary['split']} images{called}{left_out}, {summary['device']}"
+    )
 
 
 def _terminal_rows(summary: Mapping[str, Any]) -> Iterator[list[str]]:

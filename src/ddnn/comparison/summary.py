@@ -10,6 +10,7 @@ from math import isfinite
 from typing import Any
 
 from ddnn.comparison.statistics import Difference, mean, paired_difference, standard_deviation
+from ddnn.data.portion import Portion
 from ddnn.measuring.evaluation import Score
 
 AIMS = {"epochs": (0.010, 0.005), "compute": (0.015, 0.010)}
@@ -71,6 +72,7 @@ def summarise(
     split: str,
     baseline: str = "alone",
     config: Mapping[str, Any],
+    portion: Portion | None = None,
 ) -> dict[str, Any]:
     """All runs of an experiment in one dictionary that JSON can hold.
 
@@ -83,6 +85,7 @@ def summarise(
         split: the images that the scores are of: test or validation.
         baseline: the method that differences are to. It need not be among the runs; there are no differences then.
         config: the configuration of the experiment.
+        portion: all images of the split; None where that is not known.
 
     Returns:
         `methods` has, for each method and net, `mean`, `std` and `seeds` of the accuracy as shares in [0, 1], the
@@ -92,6 +95,7 @@ def summarise(
     """
     by_method = _grouped(runs, nets)
     reference = by_method.get(baseline)
+    images = runs[0].scores[next(iter(nets))].images
     others = {method: None if method == baseline else reference for method in by_method}
     return {
         "experiment": experiment,
@@ -99,7 +103,9 @@ def summarise(
         "device": "; ".join(devices),
         "devices": dict(devices),
         "split": split,
-        "images": runs[0].scores[next(iter(nets))].images,
+        "images": images,
+        "called": None if portion is None else portion.called or None,
+        "left_out": None if portion is None else portion.left_out + portion.images - images,
         "baseline": baseline,
         "seeds": {method: list(by_seed) for method, by_seed in by_method.items()},
         "nets": {name: _facts(facts) for name, facts in nets.items()},

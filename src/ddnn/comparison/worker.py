@@ -54,7 +54,7 @@ class Worker:
     @cached_property
     def _data(self) -> Data:
         """Decoded once, for all runs of this process."""
-        return open_data(self._config.train, seed=0)
+        return open_data(self._config.train, seed=0, quiet=True)
 
     def run(self, task: Task, depths: Mapping[str, Depth]) -> None:
         """Train and score what a task asks for, and write that down; a run that was begun goes on.

@@ -43,6 +43,8 @@ class CascadeConfig:
         output: the folder for report.json and accuracy_over_cost.png; files of these names there are replaced. None
             means RUN/cascade.
         workers: processes that decode large images; None means one a core, at most 8.
+        classes_from: which of the data's classes is which of the network's, where their names do not tell; as for
+            ddnn evaluate.
         max_corrupt: leave out at most so many images of a split that cannot be decoded, and name each; 0 refuses the
             first. None means what the run was trained with, or 0 with other data.
         device: where to run; auto takes CUDA or MPS if there is one.
@@ -64,6 +66,7 @@ class CascadeConfig:
     output: str | None = None
     workers: Natural | None = None
     max_corrupt: Natural | None = None
+    classes_from: str | dict[str, str | None] | None = None
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
 
     def __post_init__(self) -> None:

@@ -29,6 +29,9 @@ class ChooseConfig:
         data_root: where cifar10 and cifar100 are, or are downloaded to.
         max_corrupt: leave out at most so many images of a split that cannot be decoded, and name each; 0 refuses the
             first. None means what the run was trained with, or 0 with other data.
+        classes_from: which of the data's classes is which of the network's, where their names do not tell: a mapping
+            such as '{kitten: cat, unknown: null}', in which null leaves a class out, or a file with one (.yaml or
+            .json), or a text file with the network's name for each class, one a line.
         any_depth: search the depths that were not trained too. Each is calibrated and scored on images that were held
             out of the training, or on test images where none were.
         calibration_images: training images for the batch-norm statistics of a depth that was not trained.
@@ -53,6 +56,7 @@ class ChooseConfig:
     data: str | None = None
     data_root: str = "data"
     max_corrupt: Natural | None = None
+    classes_from: str | dict[str, str | None] | None = None
     any_depth: bool = False
     calibration_images: Count = 1000
     time_budget: Positive = 300.0

@@ -40,6 +40,9 @@ class EvaluateConfig:
         workers: processes that decode large images; None means one a core, at most 8.
         max_corrupt: leave out at most so many images that cannot be decoded, and name each; 0 refuses the first.
             None means what the run was trained with, or 0 with other data.
+        classes_from: which of the data's classes is which of the network's, where their names do not tell: a mapping
+            such as '{kitten: cat, unknown: null}', in which null leaves a class out, or a file with one (.yaml or
+            .json), or a text file with the network's name for each class, one a line.
         image_column: the column of parquet files that has the images; None means that of the run, or a usual one.
         label_column: likewise the column that has the labels.
         max_pixels: refuse images of more pixels than that; None means what the network was trained with.
@@ -51,6 +54,7 @@ class EvaluateConfig:
     batch_size: int = 256
     workers: Natural | None = None
     max_corrupt: Natural | None = None
+    classes_from: str | dict[str, str | None] | None = None
     image_column: str | None = None
     label_column: str | None = None
     max_pixels: Pixels | None = None

@@ -124,6 +124,8 @@ class DataConfig:
             beyond are refused. None means 0 and 1 for floating-point numbers, 0 and 65535 for 16 bits (0 and 4095 for
             TIFFs of 12 bits), and refuses 32-bit integers.
         max_pixels: refuse images of more pixels than that, before they are decoded; None means 100 million.
+        sampler: shuffled trains on each image once an epoch; balanced on as many of each class as of the others, in an
+            epoch of the same length, so that those of rare classes come several times, augmented anew.
     """
 
     data: str = "digits"
@@ -143,6 +145,7 @@ class DataConfig:
     background: _Colour | None = field(default_factory=lambda: list(WHITE))
     levels: _Levels | None = None
     max_pixels: Pixels | None = None
+    sampler: Literal["shuffled", "balanced"] = "shuffled"
 
     def __post_init__(self) -> None:
         check_types(self)

@@ -28,6 +28,8 @@ class QuantizeConfig:
         data: the data set, as for `ddnn evaluate`; None means what the run was trained on.
         data_root: where cifar10 and cifar100 are, or are downloaded to.
         workers: processes that decode large images; None means one a core, at most 8.
+        classes_from: which of the data's classes is which of the network's, where their names do not tell; as for
+            ddnn evaluate.
         max_corrupt: leave out at most so many images of a split that cannot be decoded, and name each; 0 refuses the
             first. None means what the run was trained with, or 0 with other data.
     """
@@ -43,6 +45,7 @@ class QuantizeConfig:
     data_root: str = "data"
     workers: Natural | None = None
     max_corrupt: Natural | None = None
+    classes_from: str | dict[str, str | None] | None = None
 
     def __post_init__(self) -> None:
         check_types(self)

@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta
 
 from ddnn.config.ekd import EKDConfig
+from ddnn.config.ending import EndingConfig
 from ddnn.config.fields import check
 from ddnn.config.limits import Below1, Count, Inside01, Positive, Seed, UpTo100, Weight
-from ddnn.config.views import ViewsConfig
 
 LARGEST_NUMBER_OF_PROGRAMS = 16  # each takes a minute or so to compile
 
@@ -19,8 +19,8 @@ _Batches = Annotated[int, Meta(ge=1, description="at least 1 batch")]
 
 
 @dataclass(frozen=True)
-class TrainConfig(ViewsConfig):
-    """One training run. The fields of `DataConfig` and `ViewsConfig` come first.
+class TrainConfig(EndingConfig):
+    """One training run. The fields of `DataConfig`, `ViewsConfig` and `EndingConfig` come first.
 
     Args:
         full: the full net; `ddnn families` lists them.
@@ -67,7 +67,8 @@ class TrainConfig(ViewsConfig):
         clip: largest norm of the gradient; None does not clip.
         seed: of the initial weights, the order and the augmentation of the images.
         output: the run directory, which must not exist; None makes one under runs/.
-        resume: a run directory to go on with, with its own configuration.
+        resume: a run directory to go on with, with its own configuration. Some keys may be given besides, such as
+            epochs and lr: the schedule then goes on from where the run is. Others are refused.
         ema: decay of a running average of all weights and statistics, such as 0.9998, which is then what is scored and
             saved; None keeps the last step's weights.
         checkpoint_epochs: save at the end of every so many epochs, and of the last one; 1 saves each. Where epochs take

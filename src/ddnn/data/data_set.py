@@ -1,75 +1,81 @@
 """From a configuration to loaders: which pipeline, which images in which split, prepared for which network."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Iterable
 from copy import copy
 from dataclasses import replace
-from functools import cached_property, wraps
-from typing import ParamSpec, TypeVar
+from functools import cached_property
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ddnn.config import DataConfig
+from ddnn.data.augment_checks import check_augment
 from ddnn.data.augmentation import Augmentation
+from ddnn.data.balance import Balance
+from ddnn.data.class_names import ClassesFrom
 from ddnn.data.corrupt import CorruptImages
 from ddnn.data.images import IMAGENET_MEAN, IMAGENET_STD, statistics
 from ddnn.data.large import LargeLoader, evaluation_transform, training_transform
 from ddnn.data.loader import Loader, TrainingLoader, WithViews
+from ddnn.data.matching import with_classes_of
 from ddnn.data.memory import MemoryLoader, decode_all
 from ddnn.data.mixing import mixed
+from ddnn.data.old_keyword import with_old_keyword
 from ddnn.data.order import EpochOrder
-from ddnn.data.policies import BATCHED
+from ddnn.data.portion import Portion, notes_of, portion_of
 from ddnn.data.shapes import wide_images
 from ddnn.data.sources import open_source
 from ddnn.data.splits import Source, Split, hold_out, subset
 from ddnn.errors import DataError
 from ddnn_runtime.data_spec import DataSpec
-from ddnn_runtime.geometry import LARGEST_SMALL_SIDE, is_small
+from ddnn_runtime.geometry import is_small
 
 _USUAL_SIDE = 224
-_Given = ParamSpec("_Given")
-_Result = TypeVar("_Result")
 
 
-def open_data(config: DataConfig, seed: int, spec: DataSpec | None = None) -> "Data":
+def open_data(
+    config: DataConfig,
+    seed: int,
+    spec: DataSpec | None = None,
+    *,
+    classes_from: ClassesFrom | None = None,
+    whole: bool = False,
+    quiet: bool = False,
+) -> "Data":
     """Open a data set.
 
     Args:
         config: which one, and how it is prepared.
         seed: of shuffling and augmentation; which images are held out does not depend on it.
         spec: of the data that a stored network was trained on. With it, images are prepared for that network
-            (`config.image_size` is not used), and nothing is read of splits that are not asked for.
+            (`config.image_size` is not used), and nothing is read of splits that are not asked for. Classes become
+            those of the network, by their names.
+        classes_from: which of the data's classes is which of the network's, where names do not tell: a mapping, or a
+            file with one. None as a value leaves a class out.
+        whole: all images of a data set without splits are the test split.
+        quiet: say nothing of what was left out, as where another process says it.
 
     Raises:
         DataError: the data set is unknown, missing, or not as it should be; its classes are not those of `spec`;
             or `config` asks for what cannot be done with it.
     """
     source = open_source(config.data, config.data_root, config.shards, config.image_column, config.label_column)
+    source = source.as_one() if whole else source
     if spec is not None:
-        _check_classes(source, spec)
+        source = with_classes_of(source, spec, classes_from)
     elif len(source.class_names) < 2:
         raise DataError(
             f"{source.name} has one class ({', '.join(source.class_names)}): a classifier needs two or more"
         )
-    data = Data(source, config, seed, spec)
-    _check_augment(config, data.size)
+    data = Data(source, config, seed, spec, quiet)
+    data.say(source.notes)
+    check_augment(config, data.size)
     if spec is None and "train" in source.splits:
         data.check_training()
         data.mention_wide_images()
     return data
-
-
-def _with_old_keyword(method: Callable[_Given, _Result]) -> Callable[_Given, _Result]:
-    """A method that takes its `share` under the older name `shard` too, which is that of a file of images."""
-
-    @wraps(method)
-    def renamed(*given: _Given.args, **named: _Given.kwargs) -> _Result:
-        if "shard" in named:
-            named["share"] = named.pop("shard")
-        return method(*given, **named)
-
-    return renamed
 
 
 class Data:
@@ -80,9 +86,13 @@ class Data:
         config: how they are prepared.
         seed: of shuffling and augmentation.
         spec: None means to find it out.
+        quiet: say nothing of what was left out.
     """
 
-    def __init__(self, source: Source, config: DataConfig, seed: int, spec: DataSpec | None = None) -> None:
+    def __init__(
+        self, source: Source, config: DataConfig, seed: int, spec: DataSpec | None = None, quiet: bool = False
+    ) -> None:
+        self._quiet, self._said = quiet, set[str]()
         self._source, self._config, self._seed = source, config, seed
         self._given = spec and spec.allowing(config.max_pixels)
         self._reading = self._given.reading if self._given else config.reading
@@ -111,6 +121,11 @@ class Data:
         return len(self._source.class_names)
 
     @property
+    def class_counts(self) -> tuple[int, ...]:
+        """How many training images each class has, without those that are held out; known without decoding one."""
+        return tuple(np.bincount(self._parts[0].labels, minlength=self.num_classes).tolist())
+
+    @property
     def has_validation(self) -> bool:
         """Whether images are held out of the training images, or come apart."""
         return self._parts[1] is not None
@@ -121,13 +136,15 @@ class Data:
         Raises:
             DataError: if these images cannot be augmented so.
         """
-        _check_augment(config, self.size)
+        check_augment(config, self.size)
         other = copy(self)
-        other._config = replace(self._config, augment=config.augment, batch_size=config.batch_size)
+        other._config = replace(
+            self._config, augment=config.augment, batch_size=config.batch_size, sampler=config.sampler
+        )
         other._seed = seed
         return other
 
-    @_with_old_keyword
+    @with_old_keyword
     def training(
         self, device: torch.device | str, *, share: tuple[int, int] = (0, 1), parts: int = 1
     ) -> TrainingLoader:
@@ -147,7 +164,7 @@ class Data:
         loader = self._loader("train", self._parts[0], device, share, parts)
         return mixed(loader, self._config.augment, self.num_classes, self._seed, parts)
 
-    @_with_old_keyword
+    @with_old_keyword
     def batches(
         self, device: torch.device | str, *, share: tuple[int, int] = (0, 1), parts: int = 1
     ) -> TrainingLoader | WithViews:
@@ -165,16 +182,45 @@ class Data:
         plain._config = replace(self._config, augment=augment)
         return plain.training(device)
 
-    @_with_old_keyword
+    @with_old_keyword
     def validation(self, device: torch.device | str, *, share: tuple[int, int] = (0, 1)) -> Loader | None:
         """Images to watch the training with, unchanged and in order; None if none are held out."""
         held = self._parts[1]
         return None if held is None else self._loader("validation", held, device, share)
 
-    @_with_old_keyword
+    @with_old_keyword
     def test(self, device: torch.device | str, *, share: tuple[int, int] = (0, 1)) -> Loader:
         """Test images, unchanged and in order; each is in one share, so shares may differ by one image."""
-        return self._loader("test", self._source.split("test"), device, share)
+        return self._loader("test", self._split("test"), device, share)
+
+    def portion(self, name: str, seen: int | None = None, *, limited: bool = False) -> Portion:
+        """Which images a figure stands on.
+
+        Args:
+            name: train, validation or test.
+            seen: how many images there were; None means all that the split has.
+            limited: whether those are the first only, so that the others were not left out.
+
+        Raises:
+            DataError: there is no such split.
+        """
+        split = self._split("test") if name == "test" else self._parts[name == "validation"]
+        if split is None:
+            raise DataError(f"{self._source.name} has no {name} images: none are held out")
+        return portion_of(self._source, name, split, len(split) if seen is None else seen, limited)
+
+    def say(self, notes: Iterable[str]) -> None:
+        """Say once what a person should know of the data."""
+        for note in notes:
+            if not self._quiet and note not in self._said:
+                self._said.add(note)
+                warnings.warn(note, stacklevel=3)
+
+    def _split(self, name: str) -> Split:
+        """A split of the source; says what was left out of it, and where it is not all that was pointed at."""
+        split = self._source.split(name)
+        self.say(() if self._quiet else notes_of(self._source, name))
+        return split
 
     def check_training(self) -> None:
         """Read the labels of the training images and divide them, without decoding an image.
@@ -187,13 +233,12 @@ class Data:
     def mention_wide_images(self) -> None:
         """Warn where the centre is cut out of training images of which many are far from square."""
         word = wide_images(self._parts[0]) if self._reading.resize == "crop" else None
-        if word is not None:
-            warnings.warn(word, stacklevel=3)
+        self.say([word] if word else ())
 
     @cached_property
     def _parts(self) -> tuple[Split, Split | None]:
         """Training images, and those that are held out of them or come apart."""
-        whole, wanted = self._source.split("train"), self._config.train_images
+        whole, wanted = self._split("train"), self._config.train_images
         if wanted is not None and wanted > len(whole):
             raise DataError(
                 f"train_images asks for {wanted} images, but {self._source.name} has {len(whole)}: "
@@ -201,11 +246,11 @@ class Data:
             )
         train = whole if wanted is None else whole.take(subset(whole.labels, wanted))
         if "validation" in self._source.splits:
-            return train, self._source.split("validation")
+            return train, self._split("validation")
         if self._config.validation == 0:
             return train, None
         kept, held = hold_out(train.labels, self._config.validation)
-        return train.take(kept), train.take(held)
+        return train.take(kept), replace(train.take(held), left_out=())
 
     def _in_memory(self, name: str, split: Split) -> tuple[Split, Tensor]:
         """The split, without what cannot be decoded, and its pixels."""
@@ -225,7 +270,8 @@ class Data:
             split, pixels = self._in_memory(name, split)
         blocks = split.blocks if pixels is None else None
         repeats = config.augment.repeats
-        order = EpochOrder(len(split), config.batch_size, self._seed, training, share, parts, repeats, blocks)
+        balance = Balance.of(split) if training and config.sampler == "balanced" else None
+        order = EpochOrder(len(split), config.batch_size, self._seed, training, share, parts, repeats, blocks, balance)
         if pixels is not None:
             augmentation = self._augmentation if training else None
             return MemoryLoader(pixels, split.label_tensor(), self.spec, order, augmentation, device)
@@ -248,33 +294,3 @@ class Data:
 
 def _square(side: int) -> tuple[int, int]:
     return side, side
-
-
-def _check_classes(source: Source, spec: DataSpec) -> None:
-    names = source.class_names
-    if len(names) != spec.num_classes:
-        raise DataError(
-            f"{source.name} has {len(names)} classes, but the network was trained on {spec.num_classes}: "
-            "use data with the network's classes"
-        )
-    if names != spec.class_names and set(names) == set(spec.class_names):
-        raise DataError(f"{source.name} has the network's {len(names)} classes in another order: labels would be wrong")
-
-
-def _check_augment(config: DataConfig, size: tuple[int, int]) -> None:
-    augment, side = config.augment, min(size)
-    if is_small(size):
-        if augment.sizes:
-            raise DataError(f"augment.sizes is for large images, and these have {side} pixels a side; leave it out")
-        if augment.policy not in ("none", *BATCHED):
-            raise DataError(
-                f"augment.policy {augment.policy} is for large images only (over {LARGEST_SMALL_SIDE} pixels a side), "
-                f"and these have {side}: set it to none, {' or '.join(BATCHED)}, or image_size to a larger one"
-            )
-        if augment.crop is not None and augment.crop >= side:
-            raise DataError(f"augment.crop pads by {augment.crop} pixels, which must be less than the image's {side}")
-    elif augment.crop:
-        raise DataError(
-            f"augment.crop is for images of at most {LARGEST_SMALL_SIDE} pixels a side, and these have "
-            f"{side}: leave it out and set augment.scale"
-        )

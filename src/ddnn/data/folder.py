@@ -1,25 +1,26 @@
 """Images in folders, one folder a class, in the layout of torchvision's `ImageFolder`."""
 
-import os
-from collections.abc import Iterable
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
 from torch import Tensor
 
+from ddnn.data.class_names import listed, places, shown, twins
 from ddnn.data.images import common_side, decode_file, read_size, sizes, spread
+from ddnn.data.split_names import check_classes, has_images_alone, split_folders
 from ddnn.data.splits import Source, Split, arrange, hold_out, require_folder
 from ddnn.errors import DataError
+from ddnn_runtime.image_files import SUFFIXES, LeftOut, find_images, is_hidden, printable
 from ddnn_runtime.pixels import read_bytes
 from ddnn_runtime.reading import AS_SHOWN, Reading
 
-EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
-"""Endings of image files, in lower or upper case; other files are left alone."""
+EXTENSIONS = SUFFIXES
+"""Endings of image files, in lower or upper case; other files are left out."""
 
 _CLASSES_LOOKED_AT = 20
-_SPLIT_FOLDERS = {"train": "train", "validation": "val", "test": "test"}
 _EXPECTED = "expected train/CLASS/*.jpg and val/CLASS/*.jpg, or val/ alone to evaluate"
 
 
@@ -38,103 +39,189 @@ class FileImages:
         return read_size(read_bytes(self.paths[index]), self.paths[index])
 
 
+@dataclass(frozen=True)
+class _ClassFolders:
+    """The class folders of one split.
+
+    Args:
+        root: the folder that they are in.
+        classes: the folders of each class, by its name; several where their names look alike.
+    """
+
+    root: Path
+    classes: Mapping[str, Sequence[str]]
+
+    def read(self, empty: bool) -> Split:
+        """All images, and what is beside them; `empty` says whether a class may have none."""
+        paths: list[str] = []
+        labels: list[int] = []
+        left_out: list[LeftOut] = []
+        for label, (name, folders) in enumerate(self.classes.items()):
+            found = [find_images(self.root / folder) for folder in folders]
+            images = [path for one in found for path in one.images]
+            if not images and not empty:
+                raise DataError(f"{self.root / name} has no images: expected files that end in {', '.join(EXTENSIONS)}")
+            paths += images
+            labels += [label] * len(images)
+            left_out += [path for one in found for path in one.left_out]
+        left_out += _beside(self.root)
+        return Split.whole(FileImages(tuple(paths)), np.array(labels, dtype=np.int64), tuple(left_out))
+
+    def own_side(self, tolerant: bool) -> int | None:
+        """The side that the first images of some classes have in common, if they are small."""
+        names = list(self.classes)
+        firsts = [
+            next(sizes(((path, partial(read_bytes, path)) for path in self._paths(names[place])), tolerant), None)
+            for place in spread(len(names), _CLASSES_LOOKED_AT)
+        ]
+        return common_side(size for size in firsts if size is not None)
+
+    def _paths(self, name: str) -> list[str]:
+        return [path for folder in self.classes[name] for path in find_images(self.root / folder).images]
+
+
 def open_folder(root: Path) -> Source:
-    """Open a folder of image folders.
+    """Open a folder of image folders. Splits are known by the names of their folders, as `split_names` has them.
 
     - train/ and val/: val/ is the test split; what watches the training is held out from train/.
     - train/, val/ and test/: each is what its name says.
     - val/ or test/ alone: can be evaluated on, not trained on.
-    - class folders without such a level above them: a fifth of the images are the test split, the same in each run,
-      with each class's share kept. Each class needs two images for that.
+    - class folders without such a level above them: one split. To train, a fifth of the images are the test split, the
+      same in each run, with each class's share kept. Each class needs two images for that.
+
+    Classes are those of train/. The others may lack some, and names that look alike are one class.
 
     Images are small by themselves if the first one of each of up to 20 classes is, and has the size of the others.
 
     Raises:
-        DataError: the folder has none of these layouts, or the classes of its splits differ.
+        DataError: the folder has none of these layouts, or its splits have classes that train/ has not.
     """
     require_folder(root, _EXPECTED)
-    folders = {split: root / name for split, name in _SPLIT_FOLDERS.items() if (root / name).is_dir()}
+    folders = split_folders(root)
     if not folders:
         return _open_undivided(root)
-    classes = {folder: _class_names(folder) for folder in folders.values()}
-    first, *others = classes
-    for other in others:
-        _check_same(first, classes[first], other, classes[other])
+    unlabelled = [split for split, folder in folders.items() if len(folders) > 1 and has_images_alone(folder)]
+    notes = [f"{folders.pop(split)} has no class folders, so its images are left out" for split in unlabelled]
+    names = {split: _class_names(folder) for split, folder in folders.items()}
+    first = "train" if "train" in names else max(names, key=lambda split: len(names[split]))
+    opened = {first: _ClassFolders(folders[first], {name: [name] for name in names[first]})}
+    for other in names.keys() - {first}:
+        opened[other], lacking = _compared(opened[first], folders[other], names[other])
+        notes += lacking
+    splits = arrange({split: partial(opened[split].read, split != "train") for split in folders})
     return Source(
         name=f"folder:{root}",
-        class_names=classes[first],
+        class_names=names[first],
         channels=3,
-        own_side=lambda tolerant: _own_side(first, classes[first], tolerant),
-        splits=arrange(
-            {split: lambda folder=folder: _read(folder, classes[first]) for split, folder in folders.items()}
-        ),
+        own_side=opened[first].own_side,
+        splits=splits,
         absent=_EXPECTED,
+        named=True,
+        called={split: f"{printable(folder.name)}/" for split, folder in arrange(folders).items()},
+        left_out=cache(lambda: _outside(root, list(folders.values()))),
+        notes=(*notes, *_looking_alike(folders[first], names[first])),
     )
 
 
 def _open_undivided(root: Path) -> Source:
     names = _class_names(root)
-    whole = _read(root, names)
-    counts = np.bincount(whole.labels, minlength=len(names))
-    if counts.min() < 2:
-        lacking = f"{counts.min()} image of class {names[int(counts.argmin())]}"
-        raise DataError(
-            f"{root} has no train/ or val/, and with {lacking} it cannot be divided into training and test "
-            f"images, which takes two of each class: {_EXPECTED}"
-        )
-    train, test = hold_out(whole.labels, 0.2)
+    folders = _ClassFolders(root, {name: [name] for name in names})
+
+    @cache
+    def whole() -> Split:
+        return folders.read(empty=True)
+
+    @cache
+    def divided() -> tuple[np.ndarray, np.ndarray]:
+        counts = np.bincount(whole().labels, minlength=len(names))
+        if not counts.min():
+            folders.read(empty=False)  # which says it
+        if counts.min() < 2:
+            lacking = f"{counts.min()} image of class {shown(names[int(counts.argmin())])}"
+            raise DataError(
+                f"{root} has no train/ or val/, and with {lacking} it cannot be divided into training and test "
+                f"images, which takes two of each class: {_EXPECTED}"
+            )
+        return hold_out(whole().labels, 0.2)
+
+    fifth = "the fifth that is always held out of class folders without splits"
     return Source(
         name=f"folder:{root}",
         class_names=names,
         channels=3,
-        own_side=lambda tolerant: _own_side(root, names, tolerant),
-        splits={"train": lambda: whole.take(train), "test": lambda: whole.take(test)},
+        own_side=folders.own_side,
+        splits={
+            "train": lambda: whole().take(divided()[0]),
+            "test": lambda: replace(whole().take(divided()[1]), left_out=()),
+        },
         absent=_EXPECTED,
+        named=True,
+        called={"train": "the other four fifths", "test": fifth},
+        undivided=whole,
+        notes=_looking_alike(root, names),
     )
 
 
 def _class_names(folder: Path) -> tuple[str, ...]:
-    names = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+    names = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not is_hidden(entry.name))
     if not names:
         raise DataError(f"{folder} has no class folders: {_EXPECTED}")
+    for name in names:
+        if not _is_text(name):
+            raise DataError(f"{folder} has a class folder whose name is not UTF-8, {name!a}: rename it")
+    check_classes(folder, names)
     return tuple(names)
 
 
-def _check_same(first: Path, names: Iterable[str], second: Path, others: Iterable[str]) -> None:
-    only = [(first, sorted(set(names) - set(others))), (second, sorted(set(others) - set(names)))]
-    differences = [
-        f"only in {folder}: {', '.join(some[:5])}{', ...' if len(some) > 5 else ''}" for folder, some in only if some
-    ]
-    if differences:
-        raise DataError(f"The class folders of {first} and {second} differ; {'; '.join(differences)}")
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
-def _read(folder: Path, names: tuple[str, ...]) -> Split:
-    paths: list[str] = []
-    labels: list[int] = []
-    for label, name in enumerate(names):
-        found = _image_files(folder / name)
-        if not found:
-            raise DataError(f"{folder / name} has no images: expected files that end in {', '.join(EXTENSIONS)}")
-        paths += found
-        labels += [label] * len(found)
-    return Split.whole(FileImages(tuple(paths)), np.array(labels))
+def _compared(first: _ClassFolders, folder: Path, names: Sequence[str]) -> tuple[_ClassFolders, list[str]]:
+    """The class folders of another split by the names of the first one, and which classes it lacks, in words.
+
+    Raises:
+        DataError: it has classes that the first has not.
+    """
+    known = list(first.classes)
+    at = places(names, known)
+    strangers = [name for name, place in zip(names, at, strict=True) if place is None]
+    lacking = [name for place, name in enumerate(known) if place not in at]
+    if strangers:
+        only = f"only in {first.root}: {listed(lacking)}; " if lacking else ""
+        raise DataError(
+            f"The class folders of {first.root} and {folder} differ; {only}only in {folder}: {listed(strangers)}"
+        )
+    by_class = {
+        name: [own for own, where in zip(names, at, strict=True) if where == place] for place, name in enumerate(known)
+    }
+    note = f"{folder} has no images of {len(lacking)} of the {len(known)} classes: {listed(lacking)}"
+    return _ClassFolders(folder, by_class), [note] if lacking else []
 
 
-def _image_files(folder: Path) -> list[str]:
-    """Paths in order, found without asking the disk about each file: ImageNet has 1.3 million."""
-    return sorted(
-        os.path.join(parent, name)  # noqa: PTH118  # as text, for the same reason
-        for parent, _, names in os.walk(folder)
-        for name in names
-        if name.lower().endswith(EXTENSIONS) and not name.startswith(".")
-    )
+def _looking_alike(folder: Path, names: Sequence[str]) -> tuple[str, ...]:
+    pairs = [f"{one!a} and {other!a}" for one, other in twins(names)]
+    return (f"{folder} has different classes whose names look alike: {'; '.join(pairs[:5])}",) if pairs else ()
 
 
-def _own_side(folder: Path, names: tuple[str, ...], tolerant: bool) -> int | None:
-    """The side that the first images of some classes have in common, if they are small."""
-    firsts = [
-        next(sizes(((path, partial(read_bytes, path)) for path in _image_files(folder / names[place])), tolerant), None)
-        for place in spread(len(names), _CLASSES_LOOKED_AT)
-    ]
-    return common_side(size for size in firsts if size is not None)
+def _beside(folder: Path) -> list[LeftOut]:
+    """The files beside class folders."""
+    files = sorted(entry for entry in folder.iterdir() if not is_hidden(entry.name) and not entry.is_dir())
+    return [LeftOut(str(file), "beside the class folders, so it has no class") for file in files]
+
+
+def _outside(root: Path, splits: Sequence[Path]) -> tuple[LeftOut, ...]:
+    """What is in none of the splits."""
+    left_out = []
+    for entry in sorted(root.iterdir()):
+        if is_hidden(entry.name) or entry in splits:
+            continue
+        reason = f"outside of {', '.join(f'{printable(folder.name)}/' for folder in splits)}"
+        below = find_images(entry) if entry.is_dir() else None
+        paths = [str(entry)] if below is None else [*below.images, *(one.path for one in below.left_out)]
+        left_out += [LeftOut(path, reason) for path in sorted(paths)]
+    return tuple(left_out)

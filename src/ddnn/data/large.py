@@ -163,7 +163,7 @@ class _EpochSampler(Sampler[list[tuple[int, int, int]]]):
 
     def __iter__(self) -> Iterator[list[tuple[int, int, int]]]:
         batches = self.order.batches(self.epoch)
-        occurrences = self.order.occurrences().split([len(batch) for batch in batches])
+        occurrences = self.order.occurrences(self.epoch).split([len(batch) for batch in batches])
         due = list(zip(batches, occurrences, strict=True))[self.first :]
         for batch, occurrence in due if self.blocks is None else fetched_ahead(due, self.blocks):
             yield [(self.epoch, *key) for key in zip(batch.tolist(), occurrence.tolist(), strict=True)]

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ddnn.data.balance import Balance
 from ddnn.data.blocks import Blocks
 from ddnn.errors import DataError
 
@@ -37,6 +38,7 @@ class EpochOrder:
             repeats do not divide the batch, some images have one sample fewer.
         blocks: remote shards that the images are in, a few of which are gone through at a time; None shuffles all
             images together.
+        balance: in training, have all classes come equally often; None has each image come once.
 
     Raises:
         DataError: in training, the batches cannot be divided among processes and parts.
@@ -50,6 +52,7 @@ class EpochOrder:
     parts: int = 1
     repeats: int = 1
     blocks: Blocks | None = None
+    balance: Balance | None = None
 
     def __post_init__(self) -> None:
         rank, processes = self.share
@@ -116,22 +119,47 @@ class EpochOrder:
         rank, processes = self.share
         if not self.training:
             return torch.arange(rank, self.images, processes)
+        return self._visited(epoch)[rank::processes]
+
+    def _visited(self, epoch: int) -> Tensor:
+        """Image numbers of all processes and parts, in training."""
         generator = torch.Generator().manual_seed(derive_seed(self.seed, epoch))
         order = self._shuffled(generator)
         batch, distinct = self._batch, self._distinct
         chosen = order[: self._count // batch * distinct].view(-1, distinct)
-        return chosen.repeat(1, self.repeats)[:, :batch].flatten()[rank::processes]
+        return chosen.repeat(1, self.repeats)[:, :batch].flatten()
 
     def _shuffled(self, generator: torch.Generator) -> Tensor:
+        if self.balance is not None:
+            return self.balance.shuffled(generator)
         return self.blocks.shuffled(generator) if self.blocks else torch.randperm(self.images, generator=generator)
 
-    def occurrences(self) -> Tensor:
-        """The how-manieth sample of its image each of `indices` is, from 0: int64 of the same shape."""
+    def occurrences(self, epoch: int = 0) -> Tensor:
+        """The how-manieth sample of its image each of `indices` is, from 0: int64 of the same shape. It depends on the
+        epoch where classes are balanced alone."""
         rank, processes = self.share
         places = torch.arange(rank, self._count, processes)
-        return places % self._batch // self._distinct if self.training else torch.zeros_like(places)
+        if not self.training:
+            return torch.zeros_like(places)
+        if self.balance is not None:
+            return _times_before(self._visited(epoch))[rank::processes]
+        return places % self._batch // self._distinct
 
     def batches(self, epoch: int, device: torch.device | None = None) -> tuple[Tensor, ...]:
         """`indices` cut into batches, or into the parts of batches; on a device, where one copy brings those of the
         whole epoch: each copy would have the host wait for a GPU."""
         return self.indices(epoch).to(device).split(self._own_batch) if len(self) else ()
+
+
+def _times_before(numbers: Tensor) -> Tensor:
+    """How often each number has come before: int64 of the same shape.
+
+    >>> _times_before(torch.tensor([7, 3, 7, 7, 3]))
+    tensor([0, 0, 1, 2, 1])
+    """
+    order = torch.argsort(numbers, stable=True)
+    _, counts = torch.unique_consecutive(numbers[order], return_counts=True)
+    first = torch.repeat_interleave(counts.cumsum(0) - counts, counts)
+    before = torch.empty_like(numbers)
+    before[order] = torch.arange(len(numbers)) - first
+    return before

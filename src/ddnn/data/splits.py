@@ -5,10 +5,10 @@ same images.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -17,9 +17,11 @@ from torch import Tensor
 from ddnn.data.blocks import Blocks
 from ddnn.data.images import with_channels
 from ddnn.errors import DataError
+from ddnn_runtime.image_files import LeftOut
 from ddnn_runtime.reading import AS_SHOWN, Reading
 
 _SPLIT_SEED = 0
+_Any = TypeVar("_Any")
 
 
 class Images(Protocol):
@@ -60,17 +62,19 @@ class Split:
         indices: which of them belong to it, int64 of shape (count,).
         labels: one for each index, int64 of shape (count,).
         blocks: the remote shards that they are in; None where all are at hand.
+        left_out: what is beside them and is not among them, and why.
     """
 
     images: Images
     indices: np.ndarray
     labels: np.ndarray
     blocks: Blocks | None = None
+    left_out: tuple[LeftOut, ...] = ()
 
     @classmethod
-    def whole(cls, images: Images, labels: np.ndarray) -> "Split":
+    def whole(cls, images: Images, labels: np.ndarray, left_out: tuple[LeftOut, ...] = ()) -> "Split":
         """All images, one for each label."""
-        return cls(images, np.arange(len(labels)), np.asarray(labels, dtype=np.int64))
+        return cls(images, np.arange(len(labels)), np.asarray(labels, dtype=np.int64), None, left_out)
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -86,7 +90,18 @@ class Split:
     def take(self, chosen: np.ndarray) -> "Split":
         """The images at these positions."""
         blocks = self.blocks and self.blocks.take(chosen)
-        return Split(self.images, self.indices[chosen], self.labels[chosen], blocks)
+        return replace(self, indices=self.indices[chosen], labels=self.labels[chosen], blocks=blocks)
+
+    def relabelled(self, classes: np.ndarray) -> "Split":
+        """With another class for each class, int64 of shape (classes,); images of those that become -1 go."""
+        labels = classes[self.labels]
+        split, kept = replace(self, labels=labels), labels >= 0
+        if kept.all():
+            return split
+        paths = getattr(self.images, "paths", None)
+        gone = self.indices[~kept].tolist()
+        left_out = [LeftOut(paths[one] if paths else f"image {one}", "its class is left out") for one in gone]
+        return replace(split.take(np.flatnonzero(kept)), left_out=(*self.left_out, *left_out))
 
 
 @dataclass(frozen=True)
@@ -102,6 +117,11 @@ class Source:
         splits: reads "train", "test" and perhaps "validation"; those that are absent are not there.
         absent: what an error says about a split that is not there.
         mirrored: whether a mirrored image still shows its class, so that flipping is on unless switched off.
+        named: whether the classes have names; None where only the names themselves tell: digits are numbers.
+        called: what each split is called where it comes from, in words for a table.
+        undivided: reads all images of a source that has no splits of its own; those that it has are then made.
+        left_out: reads what lies outside all splits, and why it is left out.
+        notes: what a person should know of the source.
     """
 
     name: str
@@ -111,6 +131,32 @@ class Source:
     splits: Mapping[str, Callable[[], Split]]
     absent: str
     mirrored: bool = True
+    named: bool | None = None
+    called: Mapping[str, str] = field(default_factory=dict)
+    undivided: Callable[[], Split] | None = None
+    left_out: Callable[[], tuple[LeftOut, ...]] = tuple
+    notes: tuple[str, ...] = ()
+
+    @property
+    def has_names(self) -> bool:
+        """Whether the classes have names, and not numbers alone."""
+        return not all(name.isdecimal() for name in self.class_names) if self.named is None else self.named
+
+    def as_one(self) -> "Source":
+        """The source with all its images as the test split, if it has no splits of its own."""
+        if self.undivided is None:
+            return self
+        return replace(self, splits={"test": self.undivided}, undivided=None, called={"test": "all of them, undivided"})
+
+    def with_classes(self, class_names: tuple[str, ...], classes: np.ndarray) -> "Source":
+        """The source with other classes: `classes` has the new one of each, int64 of shape (classes,)."""
+
+        def changed(read: Callable[[], Split]) -> Callable[[], Split]:
+            return lambda: read().relabelled(classes)
+
+        splits = {name: changed(read) for name, read in self.splits.items()}
+        undivided = self.undivided and changed(self.undivided)
+        return replace(self, class_names=class_names, splits=splits, undivided=undivided)
 
     @cached_property
     def _read(self) -> dict[str, Split]:
@@ -138,7 +184,7 @@ def require_folder(root: Path, expected: str) -> None:
         raise DataError(f"There is no folder {root}: {expected}")
 
 
-def arrange(found: Mapping[str, Callable[[], Split]]) -> dict[str, Callable[[], Split]]:
+def arrange(found: Mapping[str, _Any]) -> dict[str, _Any]:
     """Decide which split is for what: a validation split is the test split where there is no other."""
     splits = dict(found)
     if "test" not in splits and "validation" in splits:

@@ -178,7 +178,8 @@ def _images(network: DepthDynamicNetwork, run: Path, config: ExportConfig) -> tu
         shape = (config.check_images, network.in_channels, *size)
         return torch.randn(shape, generator=torch.Generator().manual_seed(0)), "random numbers"
     found = data_of_run(run, config.data, config.data_root, held_out=DataConfig.validation)
-    images, _ = next(iter(open_images(network, found.unaugmented(config.check_images, workers=0)).test("cpu")))
+    prepared = found.unaugmented(config.check_images, workers=0)
+    images, _ = next(iter(open_images(network, prepared, whole=found.whole).test("cpu")))
     return images, "test images"
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ddnn.config import DataConfig, EvaluateConfig, configured
+from ddnn.data.portion import Portion
 from ddnn.formats.arguments import path_of
 from ddnn.measuring.devices import pick_device
 from ddnn.measuring.evaluation import Score, scores_as_json
@@ -23,16 +24,18 @@ class Evaluation:
         data: the data set, whose test images were taken.
         scores: of every net, shallow to deep.
         nets: depth and score of each net, ready for JSON.
+        portion: on which images the scores stand.
     """
 
     run: str
     data: str
     scores: Mapping[str, Score]
     nets: Mapping[str, Any]
+    portion: Portion
 
     def to_json(self) -> dict[str, Any]:
         """What `ddnn evaluate --json` prints."""
-        return {"run": self.run, "data": self.data, "nets": dict(self.nets)}
+        return {"run": self.run, "data": self.data, **self.portion.to_json(), "nets": dict(self.nets)}
 
 
 def evaluate(run: str | os.PathLike[str], config: EvaluateConfig | None = None, **keys: Any) -> Evaluation:
@@ -60,10 +63,12 @@ def evaluate(run: str | os.PathLike[str], config: EvaluateConfig | None = None, 
     path, config = path_of(run, "run"), configured(EvaluateConfig, config, keys)
     device = pick_device(config.device)
     network = load(path)
-    found = data_of_run(
+    meant = data_of_run(
         path, config.data, config.data_root, max_corrupt=config.max_corrupt, held_out=DataConfig.validation
-    ).unaugmented(config.batch_size, config.workers)
+    )
+    found = replace(meant.unaugmented(config.batch_size, config.workers), max_pixels=config.max_pixels)
     columns = {key: given for key in ("image_column", "label_column") if (given := getattr(config, key)) is not None}
-    data = open_images(network, replace(found, max_pixels=config.max_pixels, **columns))
+    data = open_images(network, replace(found, **columns), classes_from=config.classes_from, whole=meant.whole)
     scores = evaluate_network(network.to(device), data.test(device))
-    return Evaluation(os.fspath(run), found.data, scores, scores_as_json(network, scores))
+    portion = data.portion("test", seen=scores[network.names[-1]].images)
+    return Evaluation(os.fspath(run), found.data, scores, scores_as_json(network, scores), portion)

@@ -30,7 +30,7 @@ class AdaptiveDepth(Objective):
     def __call__(self, outputs: Mapping[str, Output], labels: Tensor, epoch: float | Tensor = 0.0) -> Loss:
         """See `Objective`."""
         *subnets, full = outputs
-        own = cross_entropies({full: outputs[full]}, labels, self.label_smoothing)
+        own = cross_entropies({full: outputs[full]}, labels, self.label_smoothing, self.class_weights)
         taught = divergences(outputs, subnets, outputs[full].logits)
         total = own[f"ce/{full}"] / 2
         if taught:

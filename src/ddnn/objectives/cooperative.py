@@ -45,6 +45,6 @@ class Cooperative(Objective):
         """The loss of one network, whose full net learns from the other's."""
         *subnets, full = own
         peer = list(other.values())[-1].logits
-        parts = cross_entropies(own, labels, self.label_smoothing)
+        parts = cross_entropies(own, labels, self.label_smoothing, self.class_weights)
         parts |= divergences(own, subnets, own[full].logits) | divergences(own, [full], peer)
         return Loss(weighted_sum(parts, net_weights(own), parts[f"ce/{full}"]), detached(parts))

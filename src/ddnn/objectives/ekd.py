@@ -73,7 +73,7 @@ class EKD(Objective):
         """See `Objective`."""
         nets = {name: output for name, output in outputs.items() if name != TEACHER}
         weights = net_weights(nets, self.loss_weights, self.subnet_ramp(epoch))
-        joint = joint_loss(nets, labels, self.label_smoothing, weights)
+        joint = joint_loss(nets, labels, self.label_smoothing, weights, self.class_weights)
         taught, attentions = self._divergences(outputs, tuple(nets)), self._attentions(nets)
         share = ramp(epoch, float(self.config.ramp_epochs))
         total = (

@@ -29,6 +29,6 @@ class Inplace(Objective):
     def __call__(self, outputs: Mapping[str, Output], labels: Tensor, epoch: float | Tensor = 0.0) -> Loss:
         """See `Objective`."""
         *subnets, full = outputs
-        parts = cross_entropies({full: outputs[full]}, labels, self.label_smoothing)
+        parts = cross_entropies({full: outputs[full]}, labels, self.label_smoothing, self.class_weights)
         parts |= divergences(outputs, subnets, outputs[full].logits)
         return Loss(torch.stack(list(parts.values())).sum(), detached(parts))

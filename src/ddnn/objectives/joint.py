@@ -42,11 +42,15 @@ class Joint(Objective):
     def __call__(self, outputs: Mapping[str, Output], labels: Tensor, epoch: float | Tensor = 0.0) -> Loss:
         """See `Objective`."""
         weights = net_weights(outputs, self.loss_weights, self.subnet_ramp(epoch))
-        return joint_loss(outputs, labels, self.label_smoothing, weights)
+        return joint_loss(outputs, labels, self.label_smoothing, weights, self.class_weights)
 
 
 def joint_loss(
-    outputs: Mapping[str, Output], labels: Tensor, label_smoothing: float, weights: Mapping[str, float | Tensor]
+    outputs: Mapping[str, Output],
+    labels: Tensor,
+    label_smoothing: float,
+    weights: Mapping[str, float | Tensor],
+    class_weights: Tensor | None = None,
 ) -> Loss:
     """The loss of `Joint`, which is a part of others.
 
@@ -54,5 +58,5 @@ def joint_loss(
         DDNNError: if there are not as many labels as logits.
     """
     check_labels(outputs, labels)
-    parts = cross_entropies(outputs, labels, label_smoothing)
+    parts = cross_entropies(outputs, labels, label_smoothing, class_weights)
     return Loss(weighted_sum(parts, weights, next(iter(parts.values()))), detached(parts))

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal, NamedTuple
 
 import torch
@@ -29,10 +30,13 @@ class Loss(NamedTuple):
     parts: dict[str, Tensor]
 
 
+@dataclass(frozen=True, kw_only=True)
 class Objective(ABC):
     """Maps the outputs of all nets and the labels to a loss. Objectives hold no parameters.
 
     Attributes:
+        class_weights: what an image counts in each cross-entropy by its class, (classes,), on the device of the labels;
+            None means 1. `weighing` sets it. Divergences and attention count all images alike.
         draw: which nets a step trains.
         has_partner: whether a second network of the same nets is trained beside the first; its outputs come first,
             under the names `PARTNER + NAME`.
@@ -40,9 +44,14 @@ class Objective(ABC):
         full_teaches: whether the sub-nets learn from what the full net gives in the same step.
     """
 
+    class_weights: Tensor | None = field(default=None, compare=False, repr=False)
     draw: ClassVar[Draw] = "full_and_others"
     has_partner: ClassVar[bool] = False
     private_norms: ClassVar[bool] = False
+
+    def weighing(self, class_weights: Tensor | None) -> "Objective":
+        """The same objective with these class weights."""
+        return replace(self, class_weights=class_weights)
 
     def learns_from_average(self, names: Sequence[str]) -> bool:
         """Whether an average of the full net's weights teaches any of these nets, the full net last; its output then
@@ -129,12 +138,42 @@ def check_labels(outputs: Mapping[str, Output], labels: Tensor) -> None:
             )
 
 
-def cross_entropies(outputs: Mapping[str, Output], labels: Tensor, label_smoothing: float) -> dict[str, Tensor]:
-    """CE(y, z) of each net, under `ce/NAME`."""
+def cross_entropies(
+    outputs: Mapping[str, Output], labels: Tensor, label_smoothing: float, class_weights: Tensor | None = None
+) -> dict[str, Tensor]:
+    """CE(y, z) of each net, under `ce/NAME`: the mean over the images, each of which counts what its class does.
+
+    Args:
+        outputs: of the nets.
+        labels: class numbers, (batch,), or the classes' shares, (batch, classes).
+        label_smoothing: share of the label spread over all classes.
+        class_weights: what an image of each class counts, (classes,); None means 1. The sum is divided by the number of
+            images, not by what they count together as torch's mean is: else an image would count more or less by the
+            company it has, and batches in parts or in several processes would be others than whole ones.
+
+    Example:
+        >>> logits = torch.zeros(4, 2)
+        >>> outputs = {"net": Output(logits, ())}
+        >>> counts = torch.tensor([0.5, 2.0])
+        >>> ce = cross_entropies(outputs, torch.tensor([0, 0, 0, 1]), 0.0, counts)["ce/net"]
+        >>> round(float(ce / torch.tensor(2.0).log()), 4)  # (0.5 + 0.5 + 0.5 + 2) / 4
+        0.875
+    """
+    if class_weights is not None:
+        return {
+            f"ce/{name}": _weighed(output, labels, label_smoothing, class_weights) for name, output in outputs.items()
+        }
     return {
         f"ce/{name}": functional.cross_entropy(output.logits, labels, label_smoothing=label_smoothing)
         for name, output in outputs.items()
     }
+
+
+def _weighed(output: Output, labels: Tensor, label_smoothing: float, class_weights: Tensor) -> Tensor:
+    logits = in_single(output.logits)
+    weights = class_weights.to(logits.dtype)
+    total = functional.cross_entropy(logits, labels, weights, label_smoothing=label_smoothing, reduction="sum")
+    return total / len(labels)
 
 
 def divergences(

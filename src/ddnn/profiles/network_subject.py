@@ -62,6 +62,7 @@ class NetworkSubject(Subject):
         run = RunDirectory(self._run)
         known = run.read_accuracies()
         of = f"test images of {run.read_config().data}" if run.config_file.is_file() else "the run's test images"
+        of = run.read_tested_on(of)
         return Accuracies({name: known[name] for name in self.names if name in known}, of) if known else None
 
     def facts(self, name: str, accuracy: float | None) -> NetFacts:

@@ -5,6 +5,7 @@ network and an export only say how images are prepared. Who names another data s
 what the network has seen.
 """
 
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -12,7 +13,7 @@ from typing import Literal
 import torch
 
 from ddnn.config import AugmentConfig, DataConfig
-from ddnn.data import Data, Loader, open_data
+from ddnn.data import ClassesFrom, Data, Loader, open_data
 from ddnn.errors import DataError, DDNNError
 from ddnn.network import DepthDynamicNetwork
 from ddnn.runs.run_directory import RunDirectory
@@ -31,10 +32,13 @@ class DataOfRun:
     Args:
         config: which images, and how they are divided and prepared; those of a run as it was trained on.
         own: whether that is the division that the network was trained with.
+        whole: whether all images of a data set without splits may be scored: of other data than the run's, nobody has
+            held some out.
     """
 
     config: DataConfig
     own: bool
+    whole: bool = False
 
     def unaugmented(self, batch_size: int = BATCH_SIZE, workers: int | None = None) -> DataConfig:
         """The same images and the same division, each image as it is."""
@@ -97,16 +101,35 @@ def data_of_run(
     )
     if trained is not None and data.startswith("parquet:"):  # whose columns most likely have the same names
         other = replace(other, image_column=trained.image_column, label_column=trained.label_column)
-    return DataOfRun(other, own=False)
+    return DataOfRun(other, own=False, whole=trained is None or not _same(data, trained.data))
 
 
-def open_images(network: DepthDynamicNetwork, config: DataConfig) -> Data:
-    """A data set whose images are prepared as the network saw them in training.
+def _same(data: str, other: str) -> bool:
+    """Whether two data sets go by the same name, or lie in one place."""
+    places = [name.partition(":") for name in (data, other)]
+    (kind, _, path), (other_kind, _, other_path) = places
+    return data == other or (
+        kind == other_kind and bool(path) and os.path.realpath(path) == os.path.realpath(other_path)
+    )
+
+
+def open_images(
+    network: DepthDynamicNetwork, config: DataConfig, *, classes_from: ClassesFrom | None = None, whole: bool = False
+) -> Data:
+    """A data set whose images are prepared as the network saw them in training, with the network's classes.
+
+    Args:
+        network: any.
+        config: of the data set.
+        classes_from: which of its classes is which of the network's, where names do not tell.
+        whole: all images of a data set without splits are the test split.
 
     Raises:
         DataError: if it cannot be opened, or has other channels or another number of classes than the network.
     """
-    data = open_data(config, seed=0, spec=network.data_spec)
+    if classes_from is not None and network.data_spec is None:
+        raise DataError("classes_from needs a network that knows its classes, and this one was saved without them")
+    data = open_data(config, seed=0, spec=network.data_spec, classes_from=classes_from, whole=whole)
     classes, channels = data.spec.num_classes, data.spec.channels
     if (classes, channels) != (network.num_classes, network.in_channels):
         raise DataError(

@@ -10,6 +10,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+from ddnn.config.limits import FiniteWeight
 from ddnn.errors import ModelFileError
 from ddnn.formats.staging import write_text
 from ddnn.reporting.tables import to_json
@@ -21,6 +22,7 @@ class _NetResult:
     """What is read of a net's scores."""
 
     accuracy: Fraction
+    images: int | None = None
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,9 @@ class _Results:
     """What is read of results.json."""
 
     nets: dict[str, _NetResult]
+    called: str | None = None
+    left_out: int | None = None
+    seconds: FiniteWeight = 0.0
 
 
 def append_row(path: Path, row: Mapping[str, Any]) -> None:
@@ -65,13 +70,41 @@ def write_results(path: Path, document: Mapping[str, Any]) -> None:
     write_text(path, to_json(document) + "\n")
 
 
+def read_seconds(path: Path) -> float:
+    """How long the training took; 0 where there are no results, or they do not say.
+
+    Raises:
+        ModelFileError: if they are damaged.
+    """
+    return 0.0 if (found := _read_results(path)) is None else found.seconds
+
+
 def read_accuracies(path: Path) -> dict[str, float]:
     """Accuracy of each net on the test images, in [0, 1]; empty where there are no results.
 
     Raises:
         ModelFileError: if they are damaged.
     """
+    found = _read_results(path)
+    return {} if found is None else {name: net.accuracy for name, net in found.nets.items()}
+
+
+def read_tested_on(path: Path, images: str) -> str:
+    """`images`, test images in words, with how many they were and how many were left out, where the results say so.
+
+    Raises:
+        ModelFileError: if they are damaged.
+    """
+    found = _read_results(path)
+    counts = [] if found is None else [net.images for net in found.nets.values() if net.images is not None]
+    if found is None or not counts:
+        return images
+    called = f" ({found.called})" if found.called else ""
+    left_out = f", {found.left_out} left out" if found.left_out else ""
+    return f"{counts[-1]} {images}{called}{left_out}"
+
+
+def _read_results(path: Path) -> _Results | None:
     if not path.is_file():
-        return {}
-    found = read_document(path, _Results, fix="score the nets again, or move it away", closed=False)
-    return {name: net.accuracy for name, net in found.nets.items()}
+        return None
+    return read_document(path, _Results, fix="score the nets again, or move it away", closed=False)

@@ -25,6 +25,7 @@ from torch import Tensor
 from ddnn.config import TrainConfig, from_fields
 from ddnn.errors import DDNNError, ModelFileError
 from ddnn.formats.safe_yaml import UnusableYaml, read_yaml
+from ddnn.formats.staging import write_text
 from ddnn.network.storage import checkpoint_files, is_whole_checkpoint
 from ddnn.runs import figures
 from ddnn_runtime.schema import unknown_keys
@@ -112,12 +113,7 @@ class RunDirectory:
         Raises:
             DDNNError: if another run has taken `config.output`, or the configuration holds what YAML cannot.
         """
-        fields = {**dataclasses.asdict(config), "output": None, "resume": None}
-        fields[LAST_KEY] = fields.pop(LAST_KEY)
-        try:
-            text = yaml.dump(fields, Dumper=_Dumper, sort_keys=False)
-        except yaml.YAMLError as error:
-            raise DDNNError(f"the configuration cannot be written as YAML: {' '.join(map(str, error.args))}") from None
+        text = _as_yaml(config)
         self.path.mkdir(parents=True, exist_ok=True)
         try:
             with self.config_file.open("x") as file:  # of all runs that want this name, one gets it
@@ -169,18 +165,9 @@ class RunDirectory:
         except DDNNError as error:
             raise ModelFileError(f"{self.config_file}: {error}") from None
 
-    def resumed(self, config: TrainConfig) -> TrainConfig:
-        """The configuration to go on with here, for one that has `resume` and at most `devices` besides.
-
-        Raises:
-            DDNNError: if it has something else.
-        """
-        own = self.read_config()
-        if dataclasses.replace(config, resume=None, devices=None) != TrainConfig():
-            raise DDNNError(
-                f"--resume goes on with the configuration in {self.config_file}; give no other key but --devices"
-            )
-        return dataclasses.replace(own, resume=str(self.path), devices=config.devices or own.devices)
+    def rewrite_config(self, config: TrainConfig) -> None:
+        """Write down with what configuration the run goes on."""
+        write_text(self.config_file, _as_yaml(config))
 
     def good_checkpoint(self) -> Path | None:
         """The newest checkpoint that is whole; None if there is none at all. Says so where it is not the last one.
@@ -234,6 +221,14 @@ class RunDirectory:
         """Accuracy of each net on the test images; empty if this is no run, or it did not come so far."""
         return figures.read_accuracies(self.results)
 
+    def read_tested_on(self, images: str) -> str:
+        """`images`, test images in words, with what the results say of them: how many, and how many were left out."""
+        return figures.read_tested_on(self.results, images)
+
+    def read_seconds(self) -> float:
+        """How long the training took, by the results; 0 where there are none, or those of an older version."""
+        return figures.read_seconds(self.results)
+
     def append_metrics(self, row: dict[str, Any]) -> None:
         """Add the row of an epoch to the metrics; see `figures.append_row`."""
         figures.append_row(self.metrics, row)
@@ -241,6 +236,16 @@ class RunDirectory:
     def read_metrics(self) -> list[dict[str, Any]]:
         """All rows of the metrics so far."""
         return figures.read_rows(self.metrics)
+
+
+def _as_yaml(config: TrainConfig) -> str:
+    """A configuration as `read_config` takes it again."""
+    fields = {**dataclasses.asdict(config), "output": None, "resume": None}
+    fields[LAST_KEY] = fields.pop(LAST_KEY)
+    try:
+        return yaml.dump(fields, Dumper=_Dumper, sort_keys=False)
+    except yaml.YAMLError as error:
+        raise DDNNError(f"the configuration cannot be written as YAML: {' '.join(map(str, error.args))}") from None
 
 
 def _try_writing(folder: Path) -> None:

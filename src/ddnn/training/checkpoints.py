@@ -59,6 +59,7 @@ class Checkpoints(Checkpoint):
             asked
             or done % self._config.checkpoint_epochs == 0
             or done == self._config.epochs
+            or trainer.should_stop  # for good, see `ddnn.training.best_epoch`
             or any_process(self._late)
         ):
             self._save(trainer)

@@ -10,6 +10,7 @@ import torch
 
 from ddnn.config import TrainConfig
 from ddnn.data import Data
+from ddnn.data.portion import Portion
 from ddnn.distributed.processes import Processes
 from ddnn.measuring.evaluation import Score, evaluate, scores_as_json
 from ddnn.network import DepthDynamicNetwork
@@ -26,10 +27,11 @@ class Run(os.PathLike[str]):
         data: what it was trained on.
         directory: what it left behind.
         config: how it was trained.
-        seconds: wall time of the training, validation included, of this process.
+        seconds: wall time of the training, validation included, of this process, over all calls that the run took.
         device: that this process trained on.
         processes: that trained together.
         scores: of every net on the test images, shallow to deep; empty where it was not to be scored.
+        validation: the best, the last and the kept epoch by the validation images; empty where there are none.
     """
 
     network: DepthDynamicNetwork
@@ -40,6 +42,7 @@ class Run(os.PathLike[str]):
     device: torch.device
     processes: Processes
     scores: Mapping[str, Score] = field(default_factory=dict)
+    validation: Mapping[str, Any] = field(default_factory=dict)
 
     def __fspath__(self) -> str:
         return str(self.directory.path)
@@ -49,8 +52,25 @@ class Run(os.PathLike[str]):
         return {
             "run": str(self.directory.path),
             "seconds": round(self.seconds, 1),
+            **({} if self.tested_on is None else self.tested_on.to_json()),
+            "trained_on": {name: portion.to_json() for name, portion in self.learnt_from.items()},
+            **({"validation": dict(self.validation)} if self.validation else {}),
             "nets": scores_as_json(self.network, self.scores),
         }
+
+    @property
+    def tested_on(self) -> Portion | None:
+        """On which images the scores stand; None without scores."""
+        if not self.scores:
+            return None
+        seen = self.scores[self.network.names[-1]].images
+        return self.data.portion("test", seen, limited=self.config.limit is not None)
+
+    @property
+    def learnt_from(self) -> dict[str, Portion]:
+        """The images that it was trained on and, where there are such, watched with."""
+        names = ("train", "validation") if self.data.has_validation else ("train",)
+        return {name: self.data.portion(name) for name in names}
 
 
 def scored(run: Run) -> Run:

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from ddnn.config import TrainConfig
+from ddnn.config.ending import MEAN
 from ddnn.data import Data, open_data
 from ddnn.data.order import derive_seed
 from ddnn.distributed.processes import Processes
@@ -21,8 +22,10 @@ from ddnn.network.building import build
 from ddnn.network.full_dropout import classifier
 from ddnn.network.subnets import PrivateNorms
 from ddnn.objectives import Objective, make_objective
+from ddnn.runs.resuming import Resumed, resumed
 from ddnn.runs.run_directory import RunDirectory
-from ddnn.training.draw import is_full_alone
+from ddnn.training.class_weights import weights_of_classes
+from ddnn.training.draw import is_full_alone, never_drawn
 
 _PARTNER_STREAM = 3  # sets the seed of a partner's initial weights apart from all others
 
@@ -39,6 +42,8 @@ class Setup:
     partner: DepthDynamicNetwork | None
     device: torch.device
     processes: Processes
+    resumed: Resumed | None
+    """What the run goes on with; None for a new one."""
     chosen: str
     """What was chosen for the device at hand, in words; empty where it is what torch does by itself."""
 
@@ -60,16 +65,18 @@ def prepare(
         DDNNError: for anything in the configuration or the data that cannot be.
     """
     directory = RunDirectory.claim(config) if config.resume is None else RunDirectory(Path(config.resume))
+    going_on = None
     if config.resume is not None:
-        config = directory.resumed(config)
+        going_on = resumed(directory, config)
+        config = going_on.config
     device = _device(config, processes)
     precision, why = pick_precision(config.precision, device)
     chosen = f"precision {precision}: {why}" if config.precision == "auto" and precision != "32-true" else ""
     config = replace(config, precision=precision)
-    data = open_data(config, config.seed) if data is None else data
-    objective = make_objective(config)
+    data = open_data(config, config.seed, quiet=not processes.first) if data is None else data
+    objective = make_objective(config).weighing(_class_weights(config, data, device))
     network, partner = _networks(config, data, network, objective.has_partner)
-    setup = Setup(config, directory, data, objective, network, partner, device, processes, chosen)
+    setup = Setup(config, directory, data, objective, network, partner, device, processes, going_on, chosen)
     _refuse_what_cannot_be(setup)
     return setup
 
@@ -101,6 +108,7 @@ def _refuse_what_cannot_be(setup: Setup) -> None:
     for name in config.named_weights:
         if name not in network:
             raise DDNNError(f"loss_weights names {name!r}, which is no net here; {near(name, network.names)}")
+    _refuse_unwatched(setup)
     for side in config.subnet_sizes or ():
         if side >= min(data.size):
             raise DDNNError(f"subnet_sizes has {side} pixels a side, and the images have {min(data.size)}: give less")
@@ -120,6 +128,31 @@ def _refuse_what_cannot_be(setup: Setup) -> None:
     held = data.validation(torch.device("cpu"), share=processes.share)
     if held is not None and len(held) == 0:
         raise DDNNError(f"there are fewer validation images than processes, {processes.count}; give --validation 0")
+
+
+def _class_weights(config: TrainConfig, data: Data, device: torch.device) -> torch.Tensor | None:
+    """Where the labels are; None without."""
+    if config.class_weights == "none":
+        return None
+    weights = weights_of_classes(config.class_weights, data.spec.class_names, data.class_counts)
+    return None if weights is None else torch.tensor(weights, device=device)
+
+
+def _refuse_unwatched(setup: Setup) -> None:
+    """Raise a DDNNError if epochs are to be compared by what is not measured after each."""
+    config, names = setup.config, setup.network.names
+    if config.keep == "last" and config.patience is None:
+        return
+    watched = [name for name in names if name not in never_drawn(names, setup.objective.draw)]
+    if config.watched not in (MEAN, *watched):
+        raise DDNNError(
+            f"keep names {config.watched!r}, which is no net that is trained here; {near(config.watched, watched)}"
+        )
+    if not setup.data.has_validation:
+        raise DDNNError(
+            f"{'patience' if config.keep == 'last' else 'keep'} compares epochs by the validation images, and none are "
+            "held out; give a --validation above 0, or leave it out"
+        )
 
 
 def _refuse_no_step_for_subnets(config: TrainConfig, steps: int) -> None:
@@ -150,7 +183,9 @@ def _bytes_needed(setup: Setup) -> int:
     config, tensors = setup.config, setup.network.tensors().values()
     network = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
     copies = 1 + (2 if config.optimizer == "adamw" else config.momentum > 0)
-    copies += (config.ema is not None) + setup.objective.learns_from_average(setup.network.names)
+    copies += (
+        (config.keep != "last") + (config.ema is not None) + setup.objective.learns_from_average(setup.network.names)
+    )
     copies *= 1 if setup.partner is None else 2
     return network * (copies * (config.keep_checkpoints + 1) + 1)
 

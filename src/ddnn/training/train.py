@@ -9,13 +9,13 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from copy import deepcopy
 from pathlib import Path
 
 import torch
-from lightning.pytorch import Trainer
+from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy, Strategy
 from torch import nn
@@ -25,7 +25,6 @@ from ddnn.data import Data, Loader
 from ddnn.distributed.fsdp import gather
 from ddnn.distributed.processes import (
     SECONDS_TO_SPEAK,
-    Processes,
     find_processes,
     from_first,
     is_lost_connection,
@@ -42,12 +41,14 @@ from ddnn.network.norm_statistics import set_statistics
 from ddnn.reporting.progress import shows_bar
 from ddnn.runs.run_directory import RunDirectory
 from ddnn.training.allocation import freed_memory_kept
+from ddnn.training.best_epoch import BestEpoch
 from ddnn.training.checkpoints import Checkpoints, WholeCheckpoints
 from ddnn.training.compiler import lacks_compiler
 from ddnn.training.draw import draws_all, never_drawn
 from ddnn.training.epoch_loop import shorten_steps
+from ddnn.training.going_on import Clock, callbacks_of, checkpoint_of
 from ddnn.training.interrupts import EndedEarly, Interruptible, Terminated, Termination
-from ddnn.training.module import PROCESSES, DepthDynamicTraining, NonFiniteLossError
+from ddnn.training.module import DepthDynamicTraining, NonFiniteLossError
 from ddnn.training.progress import epoch_observers, progress_bars, quiet_lightning
 from ddnn.training.run import Run, scored
 from ddnn.training.setup import Setup, prepare
@@ -126,15 +127,14 @@ def _run(setup: Setup, progress: bool, termination: Termination) -> Run:
             directory = directory.create(config)
     directory = from_first(directory)
     quiet_lightning()
-    if progress and processes.first and setup.chosen:
-        print(f"ddnn: {setup.chosen}", file=sys.stderr)
-    began = time.perf_counter()
+    _say(setup, progress, setup.chosen)
+    clock, best = Clock(directory), BestEpoch(config)
     with _ending_well(directory, before, processes.first), ExitStack() as meanwhile:
         observers = [directory.append_metrics, *epoch_observers(config, progress)]
         trained = deepcopy(network) if setup.divides else network
         module = DepthDynamicTraining(trained, setup.objective, data, config, observers, setup.partner)
         with together():
-            checkpoint = _checkpoint(directory, config, module, processes)
+            checkpoint = setup.resumed and checkpoint_of(directory, setup.resumed, module, processes, clock)
         module.train()  # also a network that was given in evaluation mode, as `ddnn.load` gives it
         meanwhile.enter_context(_memory_format(module, config.channels_last))
         if device.type == "cpu":
@@ -142,18 +142,24 @@ def _run(setup: Setup, progress: bool, termination: Termination) -> Run:
         meanwhile.enter_context(dropout_before_classifier(trained, config.full_dropout))
         if config.sync_norm and processes.count > 1:
             meanwhile.enter_context(synchronised(module))
-        trainer = _trainer(setup, directory, progress, termination)
+        trainer = _trainer(setup, directory, progress, termination, [best, clock, *callbacks_of(setup.resumed)])
         trainer.fit(module, ckpt_path=checkpoint, weights_only=True)
         meanwhile.close()
-        if module.result is not network:
-            fill(network, gather(module.result))
+        if best.tensors or module.result is not network:
+            fill(network, best.tensors or gather(module.result))
         _set_own_statistics(network.to(device), _without_statistics(setup), data.for_norms(device))
-        seconds = time.perf_counter() - began
+        seconds = clock.seconds
         network.eval()
         with together():
             if processes.first:
                 network.save(directory.network)
-    return Run(network, data, directory, config, seconds, device, processes)
+    _say(setup, progress, best.verdict(config.epochs))
+    return Run(network, data, directory, config, seconds, device, processes, validation=best.to_json())
+
+
+def _say(setup: Setup, progress: bool, text: str) -> None:
+    if text and progress and setup.processes.first:
+        print(f"ddnn: {text}", file=sys.stderr)
 
 
 @contextmanager
@@ -222,7 +228,9 @@ def _set_own_statistics(network: DepthDynamicNetwork, wrong: tuple[str, ...], ba
         right |= set(network[name].modules())
 
 
-def _trainer(setup: Setup, directory: RunDirectory, progress: bool, termination: Termination) -> Trainer:
+def _trainer(
+    setup: Setup, directory: RunDirectory, progress: bool, termination: Termination, callbacks: Sequence[Callback]
+) -> Trainer:
     config, processes = setup.config, setup.processes
     bar = shows_bar(progress) and processes.first
     trainer = Trainer(
@@ -239,6 +247,7 @@ def _trainer(setup: Setup, directory: RunDirectory, progress: bool, termination:
         logger=TensorBoardLogger(directory.path, name="", version=directory.tensorboard.name),
         plugins=[WholeCheckpoints(config.keep_checkpoints), processes.environment],
         callbacks=[
+            *callbacks,
             Checkpoints(directory, config, termination),
             Interruptible(termination),
             *progress_bars(bar),
@@ -252,31 +261,6 @@ def _trainer(setup: Setup, directory: RunDirectory, progress: bool, termination:
     )
     shorten_steps(trainer)
     return trainer
-
-
-def _checkpoint(
-    directory: RunDirectory, config: TrainConfig, module: DepthDynamicTraining, processes: Processes
-) -> Path | None:
-    """What to go on from; None for a new run, or one that had come to no checkpoint."""
-    if config.resume is None:
-        return None
-    path = directory.good_checkpoint()
-    if path is None:
-        return None
-    saved = directory.read_checkpoint(path, module.state_dict())
-    if saved["epoch"] >= config.epochs:
-        raise DDNNError(
-            f"{directory.config_file} has epochs: {config.epochs}, and the run has come to epoch {saved['epoch'] + 1}; "
-            "restore the configuration that it was started with"
-        )
-    before = saved.get(PROCESSES, 1)
-    if before != processes.count and processes.first:
-        print(
-            f"ddnn: going on with {processes.count} process{'es' * (processes.count > 1)} instead of {before}: the "
-            "result is as good as it would have been, but not the same number for number",
-            file=sys.stderr,
-        )
-    return path
 
 
 def _strategy(setup: Setup) -> Strategy | str:

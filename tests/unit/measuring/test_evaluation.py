@@ -43,3 +43,21 @@ def test_wilson_interval_holds_the_share_and_stays_in_range() -> None:
 def test_no_image_is_an_error() -> None:
     with pytest.raises(DataError, match="no image"):
         evaluate(ddnn.build("resnet8", num_classes=2), [])
+
+
+def test_figures_of_each_class_are_those_of_separate_passes() -> None:
+    torch.manual_seed(1)
+    network = ddnn.build("resnet14", ["resnet8"], num_classes=5).eval()
+    batches = [(torch.randn(n, 3, 16, 16), torch.randint(3, (n,))) for n in (8, 5)]  # two classes do not occur
+    labels = torch.cat([labels for _, labels in batches]).numpy()
+    for name, score in evaluate(network, batches).items():
+        with torch.no_grad():
+            said = torch.cat([network(images, name) for images, _ in batches]).argmax(1).numpy()
+        recalls = []
+        for label, each in enumerate(score.classes):
+            there, claimed, right = labels == label, said == label, (labels == label) & (said == label)
+            assert (each.name, each.support) == (str(label), there.sum())
+            assert each.recall == (pytest.approx(right.sum() / there.sum()) if there.any() else None)
+            assert each.precision == (pytest.approx(right.sum() / claimed.sum()) if claimed.any() else None)
+            recalls += [right.sum() / there.sum()] if there.any() else []
+        assert score.balanced_accuracy == pytest.approx(np.mean(recalls))

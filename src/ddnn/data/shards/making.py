@@ -12,13 +12,15 @@ from ddnn.data.shards.remote import is_remote
 from ddnn.data.shards.writing import CLASSES, write_shards
 from ddnn.data.splits import require_folder
 from ddnn.errors import DataError, DDNNError
+from ddnn_runtime.image_files import LeftOut
 
 
 class Made(NamedTuple):
-    """What is in the shards, and where they or their index are."""
+    """What is in the shards, where they or their index are, and what was left out of the folder."""
 
     contents: ShardIndex
     place: str
+    left_out: tuple[LeftOut, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """What `ddnn shards --json` prints."""
@@ -27,7 +29,7 @@ class Made(NamedTuple):
             "images": len(self.contents.samples),
             "classes": len(self.contents.class_names),
             "shards": len(self.contents.shards),
-            "left_out": list(self.contents.left_out),
+            "left_out": [*self.contents.left_out, *(f"{path} ({reason})" for path, reason in self.left_out)],
             "bytes": sum(shard.size for shard in self.contents.shards),
         }
 
@@ -46,7 +48,8 @@ def make_shards(folder: str | Path, output: str | Path, shard_size_mib: float = 
     if not 0 < shard_size_mib < inf:
         raise DataError(f"--shard-size-mib must be over 0, not {shard_size_mib}")
     with _nothing_written():
-        return Made(write_shards(Path(folder).expanduser(), Path(output).expanduser(), shard_size_mib), str(output))
+        index, left_out = write_shards(Path(folder).expanduser(), Path(output).expanduser(), shard_size_mib)
+    return Made(index, str(output), left_out)
 
 
 def make_index(

@@ -15,8 +15,10 @@ import numpy as np
 from ddnn.data.folder import FileImages, open_folder
 from ddnn.data.shards.index import FILE, ShardIndex, write_index
 from ddnn.data.shards.indexing import index_shards
+from ddnn.data.split_names import split_of
 from ddnn.data.splits import Split
 from ddnn.formats.staging import staged, write_text
+from ddnn_runtime.image_files import LeftOut
 from ddnn_runtime.pixels import read_bytes
 
 CLASSES = "classes.txt"
@@ -31,7 +33,7 @@ _SHUFFLE_SEED = 0
 _LONGEST_STEM = 60
 
 
-def write_shards(folder: Path, output: Path, shard_mib: float = 256) -> ShardIndex:
+def write_shards(folder: Path, output: Path, shard_mib: float = 256) -> tuple[ShardIndex, tuple[LeftOut, ...]]:
     """Write shards and their index; the folder appears once all of it is there.
 
     Args:
@@ -40,7 +42,7 @@ def write_shards(folder: Path, output: Path, shard_mib: float = 256) -> ShardInd
         shard_mib: about the size of a shard, in MiB; it is larger only if a single image is.
 
     Returns:
-        What was written, read back.
+        What was written, read back; and what was left out of the folder, and why.
 
     Raises:
         DataError: the folder's images cannot be read.
@@ -49,9 +51,10 @@ def write_shards(folder: Path, output: Path, shard_mib: float = 256) -> ShardInd
     """
     source = open_folder(folder)
     with staged(output, "folder") as stage:
-        paths = {}
+        paths, left_out = {}, list(source.left_out())
         for name in source.splits:
-            split, own_name = source.split(name), _own_name(name, folder)
+            split, own_name = source.split(name), split_of(source.called.get(name, "").removesuffix("/")) or name
+            left_out += split.left_out
             place = stage / DIRECTORIES[own_name]
             place.mkdir()
             order = np.arange(len(split))
@@ -62,13 +65,7 @@ def write_shards(folder: Path, output: Path, shard_mib: float = 256) -> ShardInd
         index = index_shards(str(stage), paths, source.class_names)
         write_text(stage / CLASSES, "".join(f"{name}\n" for name in source.class_names))
         write_index(index, stage / FILE)
-    return index
-
-
-def _own_name(split: str, folder: Path) -> str:
-    """What a split is in the folder, where validation images may be the test split for lack of others."""
-    stands_in = split == "test" and (folder / "val").is_dir() and not (folder / "test").is_dir()
-    return "validation" if stands_in else split
+    return index, tuple(left_out)
 
 
 def _members(split: Split, order: np.ndarray) -> Iterator[tuple[str, bytes, int]]:

@@ -49,7 +49,7 @@ def images_of(network: DepthDynamicNetwork, run: Path, config: QuantizeConfig) -
     """
     found = data_of_run(run, config.data, config.data_root, max_corrupt=config.max_corrupt)
     wanted = found.unaugmented(BATCH_SIZE, config.workers)
-    data = open_images(network, wanted)
+    data = open_images(network, wanted, classes_from=config.classes_from)
     calibration = [images for images, _ in _first(data.training("cpu"), config.calibration_images)]
     chosen_on, split = deciding_images(data, "cpu")
     deciding = list(_first(chosen_on, config.validation_images))
