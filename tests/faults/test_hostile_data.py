@@ -24,9 +24,9 @@ NAN = float("nan")
 
 WRONG_LABELS: dict[str, tuple[dict[str, Any], str]] = {
     "minus one": ({"labels": [-1, *LABELS[1:]]}, "has the label -1, which stands for an image without a label"),
-    "minus one, with names": (
-        {"labels": [-1, *LABELS[1:]], "names": ["a", "b"]},
-        "row 0: label -1 is none of the 2 classes",
+    "minus two, with names": (
+        {"labels": [-2, *LABELS[1:]], "names": ["a", "b"]},
+        "row 0: label -2 is none of the 2 classes",
     ),
     "beyond 64 bits": (
         {"labels": [2**63 + 5, *LABELS[1:]], "label_type": pa.uint64()},
@@ -35,11 +35,9 @@ WRONG_LABELS: dict[str, tuple[dict[str, Any], str]] = {
     "above the names": ({"labels": [2, *LABELS[1:]], "names": ["a", "b"]}, "label 2 is none of the 2 classes"),
     "fewer names": ({"labels": [*LABELS[1:], 2], "names": ["a", "b"]}, "label 2 is none of the 2 classes"),
     "a name twice": ({"labels": LABELS, "names": ["a", "a"]}, "names more than one class 'a'"),
-    "null": ({"labels": [None, *LABELS[1:]]}, "must hold integers without gaps"),
-    "float": ({"labels": [float(label) for label in LABELS]}, "must hold integers without gaps"),
-    "not a number": ({"labels": [NAN, *LABELS[1:]]}, "must hold integers without gaps"),
-    "text": ({"labels": list(map(str, LABELS))}, "must hold integers without gaps"),
-    "lists": ({"labels": [[label] for label in LABELS]}, "must hold integers without gaps"),
+    "half": ({"labels": [0.5, *LABELS[1:]]}, "row 0: column label must hold whole numbers, not 0.5"),
+    "infinite": ({"labels": [float("inf"), *LABELS[1:]]}, "row 0: column label must hold whole numbers, not inf"),
+    "lists": ({"labels": [[label] for label in LABELS]}, "must hold one whole number or text a row"),
 }
 
 
@@ -51,7 +49,23 @@ def test_labels_that_are_no_classes_are_refused(name: str, tmp_path: Path, capfd
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("images", [["a"] * 24, [[1, 2]] * 24, [None] * 24, [{"bytes": "abc"}] * 24])
+WITHOUT_LABEL: dict[str, dict[str, Any]] = {
+    "minus one, with names": {"labels": [-1, *LABELS[1:]], "names": ["a", "b"]},
+    "null": {"labels": [None, *LABELS[1:]]},
+    "not a number": {"labels": [NAN, *LABELS[1:]]},
+}
+
+
+@pytest.mark.parametrize("name", WITHOUT_LABEL)
+def test_rows_without_a_label_are_counted(name: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    source = write_parquet(tmp_path / "data", IMAGES, **WITHOUT_LABEL[name])
+    result = run(capfd, "train", "--data", source, *TINY, "--output", tmp_path / "run")
+    assert result.status == 0, result.err
+    for split in ("train", "test"):
+        assert f"1 of 24 {split} images" in result.err
+
+
+@pytest.mark.parametrize("images", [[1] * 24, [[1, 2]] * 24, [None] * 24, [{"bytes": "abc"}] * 24])
 def test_columns_that_hold_no_images_are_refused(
     images: list[Any], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -97,7 +97,8 @@ class DataConfig:
 
     Args:
         data: digits, cifar10, cifar100, imagenet, folder:PATH (train/ and val/ with one folder a class), parquet:PATH
-            (train.parquet and test.parquet in Hugging Face's layout, or a clone of a Hub repository), shards:PATH or shards:URL (WebDataset's tar files
+            (train.parquet and test.parquet in Hugging Face's layout, or a clone of a Hub repository), shards:PATH or
+            shards:URL (WebDataset's tar files
             with an index, which ddnn shards makes).
         data_root: where cifar10, cifar100 and imagenet are; the first two are downloaded there if need be.
         image_size: side of the square images in pixels; None means the data set's own, or 224 where sizes differ.

@@ -86,7 +86,7 @@ def read_named(path: str, name: str, folders: tuple[Path, ...]) -> bytes:
         if "\0" not in path and (folder / path).is_file():
             return read_bytes(folder / path)
     raise UnreadableImageError(
-        f"Cannot read {name}: it has the path {path} and no bytes, and there is no such file in "
+        f"Cannot decode {name}: it has the path {path} and no bytes, and there is no such file in "
         f"{' or '.join(map(str, dict.fromkeys(folders)))}: put the images there, or save the data with them embedded"
     )
 
@@ -222,7 +222,7 @@ def _bytes_and_paths(file: Path, name: str, column: pa.ChunkedArray) -> tuple[pa
         if _is_text(_field(column, "path").type):
             paths = _field(column, "path")
         column = _field(column, "bytes")
-    if pa.types.is_null(column.type):
+    if pa.types.is_null(column.type) and paths is not None:
         column = column.cast(pa.binary())
     if not (pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type)):
         raise DataError(

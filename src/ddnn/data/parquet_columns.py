@@ -75,7 +75,7 @@ def unreadable(file: Path, error: Exception) -> DataError:
 def column_of(file: Path, name: str) -> pa.ChunkedArray:
     """One column of a file; DataError if it cannot be read."""
     try:
-        return pq.read_table(file, columns=[name], partitioning=None).column(name)
+        return pq.read_table(file, columns=[name]).column(name)
     except (pa.ArrowException, OSError) as error:
         raise unreadable(file, error) from None
 
@@ -184,7 +184,9 @@ def labels_of(file: Path, name: str) -> pa.Array:
         return _of_floats(file, name, labels)
     if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
         texts = labels.cast(pa.large_string())
-        return pc.if_else(pc.equal(pc.utf8_trim_whitespace(texts), ""), pa.scalar(None, pa.large_string()), texts)
+        trimmed = pc.call_function("utf8_trim_whitespace", [texts])
+        empty = pc.call_function("equal", [trimmed, pa.scalar("", pa.large_string())])
+        return pc.call_function("if_else", [empty, pa.scalar(None, pa.large_string()), texts])
     raise DataError(f"{file}: column {name} must hold one whole number or text a row, not {kind}")
 
 
@@ -228,7 +230,7 @@ class Classes:
         if self.values is None and not text and not without_label(labels).all():
             raise DataError(f"{file} has numbers for labels, where other files have texts such as {self.names[0]}")
         known = pa.array(self.names, pa.large_string()) if text else pa.array(self.values or (), pa.int64())
-        found = pc.index_in(labels, value_set=known)
+        found = pc.call_function("index_in", [labels], pc.SetLookupOptions(known))
         indices = found.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
         wrong = np.flatnonzero((indices < 0) & ~without_label(labels))
         if len(wrong):
@@ -259,11 +261,11 @@ def classes_of(labels: Sequence[pa.Array], place: Path) -> Classes:
     kinds = {array.type for array in labels if array.null_count < len(array)}
     if len(kinds) > 1:
         raise DataError(f"the files in {place} have labels of several types ({', '.join(sorted(map(str, kinds)))})")
-    known = sorted({value for array in labels for value in pc.unique(array).to_pylist() if value is not None})
+    known = sorted({value for array in labels for value in array.unique().to_pylist() if value is not None})
     if -1 in known and len(known) > 1:
         raise DataError(
-            f"{place} has the label -1 beside others, which stands for an image without a label in Hugging Face's data; "
-            "leave such rows out, or number the classes from 0"
+            f"{place} has the label -1, which stands for an image without a label in Hugging Face's data, beside "
+            "others; leave such rows out, or number classes from 0"
         )
     known = [value for value in known if value != -1]
     return Classes(tuple(map(str, known)), None if kinds == {pa.large_string()} else tuple(known))

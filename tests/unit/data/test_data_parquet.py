@@ -101,10 +101,10 @@ def test_missing_files(tmp_path, make_parquet):
 
 def test_missing_columns_are_named(make_parquet):
     root = make_parquet("train.parquet", [0], label="animal")
-    with pytest.raises(DataError, match="no column label or .*; it has image, animal: .* with --label_column"):
+    with pytest.raises(DataError, match=r"no column label or .*; it has image, animal: .* with --label_column"):
         open_parquet(root)
     root = make_parquet("train.parquet", [0], image="picture")
-    with pytest.raises(DataError, match="no column image or .*; it has picture, label: .* with --image_column"):
+    with pytest.raises(DataError, match=r"no column image or .*; it has picture, label: .* with --image_column"):
         open_parquet(root).split("train")
 
 

@@ -120,7 +120,7 @@ def test_without_validation_it_is_said_why_there_is_no_test_split(tmp_path: Path
     pq.write_table(pa.table({"image": [b"content"]}), tmp_path / "test.parquet")
     with pytest.warns(UserWarning, match="they are left out"):
         source = open_parquet(tmp_path)
-    with pytest.raises(DataError, match="has no test images: .*none of the test images in .* has a label"):
+    with pytest.raises(DataError, match=r"has no test images: .*none of the test images in .* has a label"):
         source.split("test")
 
 

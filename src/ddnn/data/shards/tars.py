@@ -2,8 +2,9 @@
 
 `n01440764_36.jpg` and `n01440764_36.cls` (a class number in text), or a `.json` with a "label" or "cls", are an image
 and its class. The name is what stands before the first dot after the last slash; where that makes no sample, what
-stands before the last dot, as in `scan.0000.jpg` with `scan.0000.cls`. Images that are no sample are named as left out,
-files with other endings are left alone. A tar is read from its beginning to its end, once, so that it may come from a server; nothing is unpacked.
+stands before the last dot, as in `scan.0000.jpg` with `scan.0000.cls`. Images that are no sample are named as left
+out, files with other endings are left alone. A tar is read from its beginning to its end, once, so that it may come
+from a server; nothing is unpacked.
 """
 
 import hashlib
