@@ -12,7 +12,7 @@ from pathlib import Path
 from ddnn.errors import DataError
 from ddnn_runtime.image_files import find_images, is_hidden, printable, why_no_image
 
-NAMES = {
+NAMES: dict[str, tuple[str, ...]] = {
     "train": ("train", "training", "trainset"),
     "validation": ("val", "valid", "validation", "valset", "dev", "devel"),
     "test": ("test", "testing", "testset"),

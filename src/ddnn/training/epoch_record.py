@@ -30,8 +30,8 @@ class EpochRecord:
     """
 
     def __init__(self, totals: Mapping[str, Tensor] | None = None, steps_with: Mapping[str, int] | None = None) -> None:
-        self.totals = dict(totals or {})
-        self.steps_with = Counter(steps_with or {})
+        self.totals: dict[str, Tensor] = dict(totals or {})
+        self.steps_with: Counter[str] = Counter(steps_with or {})
         self.images: Tensor | None = None
 
     @torch.no_grad()
