@@ -82,8 +82,12 @@ def depth_of(given: Any, name: str) -> tuple[int, ...]:
     >>> depth_of([2, 2], "half")
     (2, 2)
     """
-    if not isinstance(given, Sequence) or isinstance(given, str) or any(type(blocks) is not int for blocks in given):
-        raise DDNNError(f"the depth of {name} must be whole numbers, one a stage, such as (2, 2), not {shown(given)}")
+    listed = isinstance(given, Sequence) and not isinstance(given, str)
+    wrong = [blocks for blocks in given if type(blocks) is not int] if listed else [given]
+    if wrong:
+        raise DDNNError(
+            f"the depth of {name} must be whole numbers, one a stage, such as (2, 2), not {shown(wrong[0])}"
+        )
     return tuple(given)
 
 

@@ -34,11 +34,14 @@ def staged(directory: Path, option: str = "--output") -> Iterator[Path]:
         option: what a message calls the way to name another one.
 
     Raises:
-        DDNNError: if `directory` exists and is not empty.
+        DDNNError: if `directory` exists and is not empty, or cannot be made.
     """
     check_new(directory, option)
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    stage = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
+    try:
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        stage = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
+    except OSError as error:
+        raise DDNNError(f"{directory} cannot be made: {error.strerror}; give another {option}") from None
     try:
         yield stage
         stage.chmod(0o777 & ~_umask())  # mkdtemp keeps it to its owner
