@@ -15,6 +15,7 @@ epoch each in turn, and the median over the turns is given, of the difference to
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from statistics import median, quantiles
@@ -96,7 +97,7 @@ def in_training(config: TrainConfig) -> float:
     """Milliseconds of a step of `ddnn.train`."""
     network, head = _network(config)
     with tempfile.TemporaryDirectory() as folder:
-        config = TrainConfig(**{**vars(config), "output": str(Path(folder, "run"))})
+        config = replace(config, output=str(Path(folder, "run")))
         ddnn.train(config, network=network, progress=False)
     return _milliseconds(head.calls)
 

@@ -123,8 +123,9 @@ class TestFolders:
     def test_a_folder_of_the_user_s_stays_and_is_left_empty(
         self, tmp_path: Path, capfd: pytest.CaptureFixture[str]
     ) -> None:
-        for label in ("cat", "dog"):
-            self.images(tmp_path / "pictures" / label)
+        for split in ("train", "val"):
+            for label in ("cat", "dog"):
+                self.images(tmp_path / "pictures" / split / label)
         (tmp_path / "run").mkdir()
         options = ("--image_size", 96, "--workers", 0, "--validation", 0, "--epochs", 1, "--output", "run")
         for image in (tmp_path / "pictures").rglob("1.png"):
@@ -140,9 +141,9 @@ class TestFolders:
             self.images(tmp_path / "pictures" / "train" / label)
         command = ("train", "--data", "folder:pictures", *options, "--epochs", 1, "--output", "run")
         assert "has no test images" in refused(run(capfd, *command))
-        self.images(tmp_path / "pictures" / "val" / "cat")
+        self.images(tmp_path / "pictures" / "val" / "cat", count=0)
         self.images(tmp_path / "pictures" / "val" / "dog", count=0)
-        assert "val/dog has no images" in refused(run(capfd, *command))
+        assert "has no test images: that part of it is empty" in refused(run(capfd, *command))
         assert not (tmp_path / "run").exists()
 
     def test_an_unreadable_small_test_image_is_told_before_training(

@@ -7,6 +7,7 @@ import random
 import signal
 import time
 from collections import Counter
+from dataclasses import replace
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
@@ -30,8 +31,7 @@ def _train(path: Path) -> None:
     os.chdir(path.parent)
     torch.set_num_threads(1)
     begun = RunDirectory(path).config_file.exists()
-    config = {**vars(CONFIG), "output": str(path)}
-    train(TrainConfig(resume=str(path)) if begun else TrainConfig(**config), progress=False)
+    train(TrainConfig(resume=str(path)) if begun else replace(CONFIG, output=str(path)), progress=False)
 
 
 class Runs:

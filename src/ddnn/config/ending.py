@@ -33,7 +33,7 @@ class EndingConfig(Given, ViewsConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         check(
-            self.keep == "last" or (self.keep.startswith(BEST) and len(self.keep) > len(BEST)),
+            self.keep == "last" or (str(self.keep).startswith(BEST) and str(self.keep) != BEST),
             f"keep must be last, best:mean, or best:NAME with the name of a net, not {self.keep!r}",
         )
         check(

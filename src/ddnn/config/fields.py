@@ -109,6 +109,6 @@ def check_types(config: Any, prefix: str = "") -> None:
     for name, hint in hints_of(type(config)).items():
         value = getattr(config, name)
         if is_dataclass(hint) and not isinstance(value, hint):  # type: ignore[arg-type]  # a mapping would fit, too
-            raise DDNNError(f"{prefix}{name} must be a {hint.__name__}, not {shown(value)}")  # type: ignore[union-attr]
+            raise DDNNError(f"{prefix}{name} must be an object of {hint.__name__}, not {shown(value)}")  # type: ignore[union-attr]
         wrong = misfit(value, hint, f"{prefix}{name}")
         check(wrong is None, str(wrong))

@@ -35,7 +35,7 @@ from ddnn_runtime.schema import unknown_keys
         (TrainConfig, {"subnets": {"tiny": 3}}, r"^subnets\.tiny must be a list of integers, not 3"),
         (TrainConfig, {"subnets": {"tiny": [1, 1.5, 1]}}, r"^subnets\.tiny\[1\] must be an integer, not 1\.5"),
         (TrainConfig, {"subnets": ["resnet8", 14]}, r"^subnets\[1\] must be text, not 14"),
-        (TrainConfig, {"ekd": 3}, "ekd must be a mapping, not 3"),
+        (TrainConfig, {"ekd": 3}, "ekd must be an object of EKDConfig, not 3"),
         (TrainConfig, {"ekd": {"alpha": "x"}}, r"^ekd\.alpha must be a number"),
         (TrainConfig, {"batch_size": "64"}, "batch_size must be an integer"),
         (EKDConfig, {"teacher": "all"}, "teacher must be full, mean, next or average"),

@@ -122,7 +122,7 @@ def test_labels_out_of_range_are_named(make_parquet, label):
         ([0.5], r"row 0: column label must hold whole numbers, not 0\.5"),
         ([[0, 1]], "column label must hold one whole number or text a row, not list"),
         ([None], "no image in .* has a label"),
-        ([-1, 0], "the label -1 beside others"),
+        ([-1, 0], "the label -1, which stands for an image without a label"),
     ],
 )
 def test_what_is_no_label(make_parquet, labels, what):

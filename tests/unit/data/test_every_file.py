@@ -75,4 +75,4 @@ def _check_folder(root, there):
     if source.undivided is not None:
         split = whole.split("test")
         assert len(split) + len(split.left_out) == len(there)
-    assert made.to_json()["images"] + made.to_json()["left_out"] == len(there)
+    assert made.to_json()["images"] + len(made.to_json()["left_out"]) == len(there)

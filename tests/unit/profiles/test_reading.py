@@ -42,7 +42,7 @@ def _set(*path: Any, to: Any) -> Callable[[dict[str, Any]], None]:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (_set("kind", to="something"), "no document of `ddnn profile`"),
+        (_set("kind", to="something"), "was not written by `ddnn profile`"),
         (_set("format", to=2), "has format 2; this version of ddnn reads 1"),
         (_set("nets", to=None), "is damaged: it lacks nets; copy it again"),
         (_set("nets", to=[]), "is damaged"),
@@ -82,7 +82,7 @@ def test_a_damaged_profile_is_refused(change: Callable[[dict[str, Any]], None], 
     [
         ("{", "is damaged"),
         ("[1]", "is damaged: it is no JSON object"),
-        ('{"nets": {}}', "no document of `ddnn profile`"),
+        ('{"nets": {}}', "was not written by `ddnn profile`"),
         ("\0\xff", "damaged"),
     ],
 )

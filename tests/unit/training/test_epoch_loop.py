@@ -33,6 +33,9 @@ def trained(path: Path, **options: Any) -> tuple[Any, Any, list[dict[str, Any]]]
     saved = [torch.load(file, weights_only=True) for file in sorted((path / "checkpoints").iterdir())]
     for checkpoint in saved:
         checkpoint.get("ddnn_epoch", {}).pop("seconds", None)
+        checkpoint["callbacks"] = {
+            name: state for name, state in checkpoint["callbacks"].items() if "Clock" not in name
+        }
     return load_file(path / "network" / "model.safetensors"), rows, saved
 
 
