@@ -24,10 +24,8 @@ def held_out_images(network: DepthDynamicNetwork, run: Path, config: CascadeConf
         held_out=DataConfig.validation,
         named_again="own",
     )
-    data, title = (
-        open_images(network, found.unaugmented(workers=config.workers), classes_from=config.classes_from),
-        found.config.data,
-    )
+    title = found.config.data
+    data = open_images(network, found.unaugmented(workers=config.workers), classes_from=config.classes_from)
     if not data.has_validation:
         raise DDNNError(
             f"no images of {title} were held out in the training of {run} (validation 0), and on images that it "

@@ -1,11 +1,11 @@
 """`ddnn predict`: what a net says of images in files."""
 
-import sys
 from dataclasses import asdict
 from typing import Any
 
 from ddnn.commands.command_parser import CommandParser
 from ddnn.config import PredictConfig, from_fields
+from ddnn.reporting.progress import say
 from ddnn.reporting.tables import percent, print_json, print_table
 
 DESCRIPTION = "labels and probabilities of images, by any sub-net"
@@ -32,7 +32,7 @@ def run(options: Any) -> None:
     name = config.subnet or engine.full
     files, left_out = found_files(options.images)
     if left_out:
-        print(f"ddnn: left out: {in_words(left_out)}", file=sys.stderr)
+        say(f"ddnn: left out: {in_words(left_out)}")
     found = predict(engine, files, name, config.top, config.batch_size)
     if found.read and options.json:
         read = [asdict(prediction) for prediction in found.read]

@@ -1,6 +1,5 @@
 """`ddnn shards`: write shards from a folder of images, or index those that there are."""
 
-import sys
 from typing import Any
 
 from ddnn.commands.command_parser import CommandParser
@@ -8,7 +7,7 @@ from ddnn.reporting.tables import print_json
 
 DESCRIPTION = "write shards from a folder of images, or index those that there are"
 _SPLITS = {"train": "train", "val": "validation", "test": "test"}
-_SHOWN = 10  # of the images that are left out
+_SHOWN = 10  # of the files that are left out
 
 
 def add_options(parser: CommandParser) -> None:
@@ -53,14 +52,10 @@ def run(options: Any) -> None:
         patterns = {split: asked[key] for key, split in _SPLITS.items()}
         made = make_index(asked.root, patterns, asked.classes, asked.output, replace=asked.replace)
     result = made.to_json()
-    if made.left_out:
-        from ddnn_runtime.image_files import in_words
-
-        print(f"ddnn: left out: {in_words(made.left_out)}", file=sys.stderr)
     if asked.json or options.json:
         return print_json(result)
     counts = f"{result['images']} images of {result['classes']} classes in {result['shards']} shards"
     print(f"{made.place}: {counts}, {result['bytes'] / 2**30:.3g} GiB")
     if left := result["left_out"]:
         more = f", and {len(left) - _SHOWN} more (--json names all)" if len(left) > _SHOWN else ""
-        print(f"{len(left)} images are left out: {', '.join(left[:_SHOWN])}{more}")
+        print(f"{len(left)} files are left out: {', '.join(left[:_SHOWN])}{more}")

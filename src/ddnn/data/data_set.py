@@ -211,15 +211,15 @@ class Data:
 
     def say(self, notes: Iterable[str]) -> None:
         """Say once what a person should know of the data."""
-        for note in notes:
-            if not self._quiet and note not in self._said:
+        for note in () if self._quiet else notes:
+            if note not in self._said:
                 self._said.add(note)
                 warnings.warn(note, stacklevel=3)
 
     def _split(self, name: str) -> Split:
         """A split of the source; says what was left out of it, and where it is not all that was pointed at."""
         split = self._source.split(name)
-        self.say(() if self._quiet else notes_of(self._source, name))
+        self.say(notes_of(self._source, name))
         return split
 
     def check_training(self) -> None:
@@ -232,8 +232,8 @@ class Data:
 
     def mention_wide_images(self) -> None:
         """Warn where the centre is cut out of training images of which many are far from square."""
-        word = wide_images(self._parts[0]) if self._reading.resize == "crop" else None
-        self.say([word] if word else ())
+        if self._reading.resize == "crop" and not self._quiet and (word := wide_images(self._parts[0])):
+            self.say([word])
 
     @cached_property
     def _parts(self) -> tuple[Split, Split | None]:

@@ -17,9 +17,6 @@ from ddnn_runtime.image_files import SUFFIXES, LeftOut, find_images, is_hidden, 
 from ddnn_runtime.pixels import read_bytes
 from ddnn_runtime.reading import AS_SHOWN, Reading
 
-EXTENSIONS = SUFFIXES
-"""Endings of image files, in lower or upper case; other files are left out."""
-
 _CLASSES_LOOKED_AT = 20
 _EXPECTED = "expected train/CLASS/*.jpg and val/CLASS/*.jpg, or val/ alone to evaluate"
 
@@ -60,7 +57,7 @@ class _ClassFolders:
             found = [find_images(self.root / folder) for folder in folders]
             images = [path for one in found for path in one.images]
             if not images and not empty:
-                raise DataError(f"{self.root / name} has no images: expected files that end in {', '.join(EXTENSIONS)}")
+                raise DataError(f"{self.root / name} has no images: expected files that end in {', '.join(SUFFIXES)}")
             paths += images
             labels += [label] * len(images)
             left_out += [path for one in found for path in one.left_out]

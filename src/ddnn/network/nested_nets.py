@@ -26,17 +26,8 @@ from ddnn_runtime.untrusted import shown
 
 
 class NestedNets(nn.Module):
-    """Nets of one family in one set of weights. Abstract: `DepthDynamicNetwork` says how they are called.
-
-    Args:
-        family: the family of all its nets.
-        full: name and depth of the full net.
-        model: the full net itself; it becomes part of this network.
-        num_classes: its outputs.
-        in_channels: channels of the images.
-        options: the family's options that `model` was built with.
-        data_spec: what the network was trained on, once that is known.
-    """
+    """Nets of one family in one set of weights. Abstract: `DepthDynamicNetwork` says how they are called, and what the
+    arguments are."""
 
     def __init__(
         self,

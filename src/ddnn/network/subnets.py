@@ -70,7 +70,7 @@ def resolve_subnets(
 def check_name(name: str) -> None:
     """Raise a DDNNError if a net cannot have this name."""
     if not isinstance(name, str) or len(name) > LONGEST_TEXT or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
-        raise DDNNError(f"{shown(name)} cannot name a sub-net: use letters, digits, - and _, such as 'tiny'")
+        raise DDNNError(f"{shown(name)} cannot name a net: use letters, digits, - and _, such as 'tiny'")
 
 
 def _listed(depths: Mapping[str, Depth]) -> str:

@@ -12,7 +12,6 @@ from ddnn.objectives.objective import (
     LossWeights,
     Objective,
     SubnetRamp,
-    check_labels,
     check_smoothing,
     cross_entropies,
     detached,
@@ -52,11 +51,6 @@ def joint_loss(
     weights: Mapping[str, float | Tensor],
     class_weights: Tensor | None = None,
 ) -> Loss:
-    """The loss of `Joint`, which is a part of others.
-
-    Raises:
-        DDNNError: if there are not as many labels as logits.
-    """
-    check_labels(outputs, labels)
+    """The loss of `Joint`, which is a part of others; errors as of `cross_entropies`."""
     parts = cross_entropies(outputs, labels, label_smoothing, class_weights)
     return Loss(weighted_sum(parts, weights, next(iter(parts.values()))), detached(parts))

@@ -151,6 +151,9 @@ def cross_entropies(
             images, not by what they count together as torch's mean is: else an image would count more or less by the
             company it has, and batches in parts or in several processes would be others than whole ones.
 
+    Raises:
+        DDNNError: if the labels are no class numbers or shares for these logits.
+
     Example:
         >>> logits = torch.zeros(4, 2)
         >>> outputs = {"net": Output(logits, ())}
@@ -159,6 +162,7 @@ def cross_entropies(
         >>> round(float(ce / torch.tensor(2.0).log()), 4)  # (0.5 + 0.5 + 0.5 + 2) / 4
         0.875
     """
+    check_labels(outputs, labels)
     if class_weights is not None:
         return {
             f"ce/{name}": _weighed(output, labels, label_smoothing, class_weights) for name, output in outputs.items()

@@ -1,6 +1,5 @@
 """How a run goes on from a checkpoint: with what was changed, and with the time that it has taken so far."""
 
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from ddnn.config import TrainConfig
 from ddnn.distributed.processes import Processes
 from ddnn.errors import DDNNError
+from ddnn.reporting.progress import say
 from ddnn.runs.resuming import OF_THE_SCHEDULE, Resumed
 from ddnn.runs.run_directory import RunDirectory
 from ddnn.training.best_epoch import BestEpoch, is_exhausted
@@ -78,10 +78,9 @@ class NewSchedule(Callback):
                 group["initial_lr"], group["lr"] = peak, peak * factor(scheduler.last_epoch)
             scheduler._last_lr = [group["lr"] for group in scheduler.optimizer.param_groups]
             if trainer.is_global_zero:
-                print(
+                say(
                     f"ddnn: the schedule ({config.schedule} over {config.epochs} epochs, peak {peak:g}) goes on from "
-                    f"epoch {trainer.current_epoch}, at a learning rate of {scheduler._last_lr[0]:.3g}",
-                    file=sys.stderr,
+                    f"epoch {trainer.current_epoch}, at a learning rate of {scheduler._last_lr[0]:.3g}"
                 )
 
 
@@ -106,13 +105,12 @@ def checkpoint_of(
         clock.go_on(saved, resumed.changed.get("epochs", config.epochs))
         before = saved.get(PROCESSES, 1)
         if before != processes.count and processes.first:
-            print(
+            say(
                 f"ddnn: going on with {processes.count} process{'es' * (processes.count > 1)} instead of {before}: the "
-                "result is as good as it would have been, but not the same number for number",
-                file=sys.stderr,
+                "result is as good as it would have been, but not the same number for number"
             )
     if resumed.lasting and processes.first:
-        print(f"ddnn: {directory.path} goes on with {resumed}", file=sys.stderr)
+        say(f"ddnn: {directory.path} goes on with {resumed}")
         directory.rewrite_config(resumed.written)
     return path
 

@@ -6,7 +6,6 @@ with one process (compiled runs, `compile`, have not been compared so). What hap
 """
 
 import signal
-import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -38,7 +37,7 @@ from ddnn.network import DepthDynamicNetwork
 from ddnn.network.full_dropout import dropout_before_classifier
 from ddnn.network.loading import fill
 from ddnn.network.norm_statistics import set_statistics
-from ddnn.reporting.progress import shows_bar
+from ddnn.reporting.progress import say, shows_bar
 from ddnn.runs.run_directory import RunDirectory
 from ddnn.training.allocation import freed_memory_kept
 from ddnn.training.best_epoch import BestEpoch
@@ -159,7 +158,7 @@ def _run(setup: Setup, progress: bool, termination: Termination) -> Run:
 
 def _say(setup: Setup, progress: bool, text: str) -> None:
     if text and progress and setup.processes.first:
-        print(f"ddnn: {text}", file=sys.stderr)
+        say(f"ddnn: {text}")
 
 
 @contextmanager

@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from itertools import groupby
 from typing import IO, NamedTuple
 
-from ddnn.data.folder import EXTENSIONS
 from ddnn.errors import DataError
+from ddnn_runtime.image_files import SUFFIXES
 from ddnn_runtime.sealed_json import parse_json
 
 _NAME = re.compile(r"((?:.*/)?[^./][^/.]*)\.([^/]*)", re.DOTALL)
@@ -140,7 +140,7 @@ def _text(name: str) -> str:
 
 
 def _is_image(ending: str) -> bool:
-    return f".{ending}" in EXTENSIONS
+    return f".{ending}" in SUFFIXES
 
 
 def _label_content(archive: tarfile.TarFile, member: tarfile.TarInfo, ending: str) -> bytes | None:

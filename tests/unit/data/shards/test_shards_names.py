@@ -81,4 +81,4 @@ def test_the_command_says_what_is_left_out(tmp_path: Path, capsys: pytest.Captur
     assert main(["index", str(tmp_path), "--replace"]) == 0
     said = capsys.readouterr().out
     assert "1 images of 1 classes" in said
-    assert "3 images are left out: train-0.tar: .s.jpg (hidden)" in said
+    assert "3 files are left out: train-0.tar: .s.jpg (hidden)" in said
