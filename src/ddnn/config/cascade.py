@@ -5,8 +5,9 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from ddnn.config.fields import check, check_distinct, check_types, listed
+from ddnn.config.fields import check_distinct, listed
 from ddnn.config.limits import PERCENT, Count, Natural, Positive, Seconds
+from ddnn_runtime.configuration import check, check_types
 
 _Accuracy = Annotated[
     float, Meta(gt=0, le=1, description="a share of the images in (0, 1], such as 0.93", extra=PERCENT)

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from ddnn.config.fields import check, check_types
 from ddnn.config.limits import Count, FinitePositive, Natural, Positive, Seconds, Seed, Share
+from ddnn_runtime.configuration import check, check_types
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from ddnn.config.fields import check_types
 from ddnn.config.limits import Count, Natural
+from ddnn_runtime.configuration import check_types
 from ddnn_runtime.reading import Pixels
 
 _Side = Annotated[int, Meta(ge=32, description="at least 32 pixels")]

@@ -5,11 +5,12 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
-from ddnn.config.fields import check, check_distinct, check_types, listed, whole_numbers
+from ddnn.config.fields import check_distinct, listed, whole_numbers
 from ddnn.config.limits import Count
 from ddnn.config.method import BUDGETS, METHODS, Method
 from ddnn.config.train import TrainConfig
 from ddnn.errors import near
+from ddnn_runtime.configuration import check, check_types
 
 OWN_KEYS = ("seed", "objective", "output", "resume")
 """Keys of a training run that a comparison sets itself, for each of its runs."""

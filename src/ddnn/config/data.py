@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from ddnn.config.fields import check, check_types
 from ddnn.config.limits import Below1, Count, FiniteWeight, Fraction, Natural, Side, SomeFraction, UpTo100
+from ddnn_runtime.configuration import check, check_types
 from ddnn_runtime.geometry import LARGEST_IMAGE, LARGEST_SIDE, LARGEST_SMALL_SIDE
 from ddnn_runtime.reading import WHITE, Byte, Number, Pixels, Reading, Resize
 from ddnn_runtime.schema import LARGEST

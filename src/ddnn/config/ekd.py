@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from ddnn.config.fields import check, check_types
 from ddnn.config.limits import Below1, Count, Positive, Weight
+from ddnn_runtime.configuration import check, check_types
 
 _Epochs = Annotated[float, Meta(gt=0, description="above 0 epochs")]
 _Ratio = Annotated[float, Meta(gt=1)]

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from ddnn.config.fields import check
 from ddnn.config.given import Given
 from ddnn.config.limits import Count, FiniteWeight
 from ddnn.config.views import ViewsConfig
+from ddnn_runtime.configuration import check
 
 BEST = "best:"
 MEAN = "mean"

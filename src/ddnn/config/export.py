@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from ddnn.config.fields import check, check_types
 from ddnn.config.limits import Count, Side
+from ddnn_runtime.configuration import check, check_types
 
 _Opset = Annotated[int, Meta(ge=18, le=23, description="18 to 23")]
 

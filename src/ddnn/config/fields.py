@@ -6,7 +6,8 @@ from os import PathLike, fspath
 from typing import Any, TypeVar
 
 from ddnn.errors import DDNNError, near
-from ddnn_runtime.schema import hints_of, misfit, unknown_keys
+from ddnn_runtime.configuration import check
+from ddnn_runtime.schema import hints_of, unknown_keys
 from ddnn_runtime.untrusted import shown
 
 Config = TypeVar("Config")
@@ -59,12 +60,6 @@ output, pieces, one_file, opset, precision, check_images, data, data_root, image
     return from_fields(kind, {**given, **keys})
 
 
-def check(condition: bool, message: str) -> None:
-    """Raise a DDNNError with the message, unless the condition holds."""
-    if not condition:
-        raise DDNNError(message)
-
-
 def listed(given: list[str] | str) -> list[str]:
     """A list of texts that may be one text with commas between them.
 
@@ -98,17 +93,3 @@ def check_distinct(key: str, values: Sequence[object], hint: str) -> None:
         raise DDNNError(f"{key} is empty; {hint}")
     twice = sorted({str(value) for value in values if values.count(value) > 1})
     check(not twice, f"{', '.join(twice)} is given twice among the {key}")
-
-
-def check_types(config: Any, prefix: str = "") -> None:
-    """Raise a DDNNError for the first field of a configuration whose value is not what its annotation says: of another
-    type, or outside its limits.
-
-    An integer is a number too, a tuple a list, and a path a text. The prefix, such as `ekd.`, goes before the name.
-    """
-    for name, hint in hints_of(type(config)).items():
-        value = getattr(config, name)
-        if is_dataclass(hint) and not isinstance(value, hint):  # type: ignore[arg-type]  # a mapping would fit, too
-            raise DDNNError(f"{prefix}{name} must be an object of {hint.__name__}, not {shown(value)}")  # type: ignore[union-attr]
-        wrong = misfit(value, hint, f"{prefix}{name}")
-        check(wrong is None, str(wrong))

@@ -1,7 +1,7 @@
 """Numbers with the limits that several configurations share: types, so that a field's annotation says what it takes.
 
-`ddnn.config.fields.check_types` compares; `ddnn_runtime.schema` says what a value must be, from the limits or from the
-description. NaN is within no limits.
+`ddnn_runtime.configuration.check_types` compares; `ddnn_runtime.schema` says what a value must be, from the limits or
+from the description. NaN is within no limits.
 """
 
 from typing import Annotated

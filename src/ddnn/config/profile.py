@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from ddnn.config.fields import check, check_distinct, check_types, listed, whole_numbers
+from ddnn.config.fields import check_distinct, listed, whole_numbers
 from ddnn.config.limits import Seconds
 from ddnn.errors import near
+from ddnn_runtime.configuration import check, check_types
 
 RUNTIMES = ("eager", "compiled", "onnx")
 """What runs a net: PyTorch as it is, PyTorch with torch.compile, or onnxruntime."""

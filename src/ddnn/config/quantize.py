@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from ddnn.config.fields import check, check_types
 from ddnn.config.limits import Count, FinitePositive, Natural, ShareBelow1
+from ddnn_runtime.configuration import check, check_types
 
 USUAL_DROP = 0.01
 """What accuracy may fall by where no bound is given: one in a hundred images."""

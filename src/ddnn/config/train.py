@@ -9,8 +9,8 @@ from msgspec import Meta
 
 from ddnn.config.ekd import EKDConfig
 from ddnn.config.ending import EndingConfig
-from ddnn.config.fields import check
 from ddnn.config.limits import Below1, Count, Inside01, Positive, Seed, UpTo100, Weight
+from ddnn_runtime.configuration import check
 
 LARGEST_NUMBER_OF_PROGRAMS = 16  # each takes a minute or so to compile
 

@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from ddnn.config.data import DataConfig
-from ddnn.config.fields import check
 from ddnn.config.limits import Below1, Side
+from ddnn_runtime.configuration import check
 from ddnn_runtime.geometry import LARGEST_SIDE
 
 _Steps = Annotated[float, Meta(gt=0, le=1, extra={"hint": "leave subnet_sizes out for none"})]
