@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from ddnn_runtime.answers import Answers, cascade
+from ddnn_runtime.cores import cores
 from ddnn_runtime.errors import DataError, DDNNError, near
 from ddnn_runtime.geometry import MOST_PIXELS
 from ddnn_runtime.latency import interleaved_for
@@ -63,6 +64,7 @@ class Runtime:
         if max_pixels is not None and not 1 <= max_pixels <= MOST_PIXELS:
             raise DDNNError(f"max_pixels must be 1 to {MOST_PIXELS}, not {max_pixels}")
         self.directory: Path = Path(directory)
+        self.threads: int = cores() if threads is None else threads
         self.manifest: Manifest = Manifest.read(self.directory)
         if self.manifest.kind != "onnx":
             raise DDNNError(f"{directory} holds torch.export programs; export with --format onnx for the runtime")

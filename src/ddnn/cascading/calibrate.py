@@ -30,7 +30,7 @@ from ddnn.cascading.timing import piece_latencies
 from ddnn.cascading.verdict import verdict
 from ddnn.cascading.votes import Sayings, Votes, gather, gather_logits
 from ddnn.config import CascadeConfig, configured
-from ddnn.config.cores import check_threads, cores
+from ddnn.config.cores import check_threads
 from ddnn.data import Data
 from ddnn.engines import Engine
 from ddnn.engines.torch_engine import TorchEngine, torch_threads
@@ -43,6 +43,7 @@ from ddnn.network.loading import load, network_directory
 from ddnn.reporting.progress import Progress, steps
 from ddnn.reporting.tables import to_json
 from ddnn_runtime.cascade_spec import FILE, CalibratedOn, CascadeSpec, Expected
+from ddnn_runtime.cores import cores
 from ddnn_runtime.manifest import is_export
 
 REPORT, PLOT = "report.json", "accuracy_over_cost.png"

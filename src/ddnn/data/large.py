@@ -14,7 +14,6 @@ from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 from torchvision.transforms import v2
 
 from ddnn.config import AugmentConfig
-from ddnn.config.cores import cores
 from ddnn.data.ahead import fetched_ahead
 from ddnn.data.blocks import Blocks
 from ddnn.data.corrupt import CorruptImages
@@ -25,6 +24,7 @@ from ddnn.data.random_crop import random_crop
 from ddnn.data.splits import Split
 from ddnn.data.worker_signals import ended_by_parent_alone
 from ddnn.errors import DataError, UnreadableImageError
+from ddnn_runtime.cores import cores
 from ddnn_runtime.data_spec import DataSpec
 
 _POLICIES = {

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ddnn.config.cores import cores
 from ddnn.data.augmentation import Augmentation, Rectangles, Shifts, draw_rectangles, draw_shifts, erase, shift
 from ddnn.data.corrupt import CorruptImages
 from ddnn.data.images import normalise, resize
@@ -20,6 +19,7 @@ from ddnn.data.order import EpochOrder, derive_seed
 from ddnn.data.policies import Drawn, apply, draw_policy
 from ddnn.data.splits import Split
 from ddnn.errors import DataError, UnreadableImageError
+from ddnn_runtime.cores import cores
 from ddnn_runtime.data_spec import DataSpec
 from ddnn_runtime.reading import Reading
 

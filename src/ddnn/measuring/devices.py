@@ -5,8 +5,8 @@ import platform
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ddnn.config.cores import cores
 from ddnn.errors import DDNNError
+from ddnn_runtime.cores import cores
 
 if TYPE_CHECKING:
     import torch

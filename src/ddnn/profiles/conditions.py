@@ -4,10 +4,11 @@ import warnings
 from collections.abc import Sequence
 
 from ddnn.config import ProfileConfig
-from ddnn.config.cores import check_threads, cores
+from ddnn.config.cores import check_threads
 from ddnn.errors import DDNNError
 from ddnn.profiles.profile import Condition
 from ddnn.profiles.subject import Subject
+from ddnn_runtime.cores import cores
 
 
 def plan(config: ProfileConfig, subject: Subject) -> list[Condition]:

@@ -9,7 +9,6 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from ddnn.config import ProfileConfig, configured
-from ddnn.config.cores import cores
 from ddnn.errors import DDNNError
 from ddnn.formats.arguments import path_of
 from ddnn.formats.staging import reserved
@@ -22,6 +21,7 @@ from ddnn.profiles.profile import Condition, Figures, Measured, Profile
 from ddnn.profiles.report import folder_for, write_profile
 from ddnn.profiles.subject import Accuracies, Subject
 from ddnn.reporting.progress import Progress, steps
+from ddnn_runtime.cores import cores
 from ddnn_runtime.latency import Latency, interleaved_for, latencies
 
 

@@ -254,6 +254,8 @@ def _called(runtime: Runtime, images: np.ndarray, subnet: str | None) -> tuple[n
 
 def _not_allowed(request: Request, table: Table) -> str:
     """Why no net may answer a request."""
+    if request.cascade and table.cascade is not None:
+        return f"the accuracy of the cascade is {table.cascade_accuracy or 0.0:.4f}, not {request.least_accuracy:g}"
     if request.cascade:
         return "this export has no calibrated cascade: run `ddnn cascade RUN`, and export again"
     if request.subnet is not None and request.subnet not in table.seconds:
