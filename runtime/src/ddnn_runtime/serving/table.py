@@ -1,9 +1,9 @@
 """What calls of nets cost and are worth: the measured table that the policy decides by."""
 
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from math import inf
 from typing import NamedTuple
 
@@ -66,7 +66,7 @@ class Table:
         """All nets, shallow to deep; the full net is the last."""
         return tuple(self.seconds)
 
-    @property
+    @cached_property
     def largest(self) -> int:
         """The most images in a call."""
         return self.batches[-1]
@@ -94,16 +94,37 @@ class Table:
         places = {name: float(place) for place, name in enumerate(self.names)}
         return {None: 0.0, **(known if len(known) == len(places) else places)}
 
+    @cached_property
+    def slowest(self) -> float:
+        """Seconds of the longest call that there is."""
+        return max(max(row) for row in self.rows.values())
+
     def cost(self, name: str | None, images: int) -> float:
         """Seconds of a call of a net, or of the cascade (None), for so many images, 1 to `largest`: on the line between
         the sizes that were measured."""
-        row = self.rows[name]
-        assert 1 <= images <= self.largest
-        place = bisect_left(self.batches, images)
-        if self.batches[place] == images:
-            return row[place]
-        (low, high), (fast, slow) = self.batches[place - 1 : place + 1], row[place - 1 : place + 1]
-        return fast + (slow - fast) * (images - low) / (high - low)
+        return self._cost(name, images)
+
+    def quickest(self, names: tuple[str | None, ...], images: int) -> float:
+        """Seconds of a call of the fastest of some nets for so many images."""
+        return self._quickest(names, images)
+
+    @cached_property
+    def _cost(self) -> Callable[[str | None, int], float]:
+        @lru_cache(4096)  # it is asked some times for each request that waits
+        def cost(name: str | None, images: int) -> float:
+            row = self.rows[name]
+            assert 1 <= images <= self.largest
+            place = bisect_left(self.batches, images)
+            if self.batches[place] == images:
+                return row[place]
+            (low, high), (fast, slow) = self.batches[place - 1 : place + 1], row[place - 1 : place + 1]
+            return fast + (slow - fast) * (images - low) / (high - low)
+
+        return cost
+
+    @cached_property
+    def _quickest(self) -> Callable[[tuple[str | None, ...], int], float]:
+        return lru_cache(4096)(lambda names, images: min([self.cost(name, images) for name in names]))
 
     def _pace(self, row: tuple[float, ...]) -> Pace:
         each = [time / size for time, size in zip(row, self.batches, strict=True)]
