@@ -5,9 +5,9 @@ request is what is left until its deadline. The queue is ordered by deadline, an
 the most urgent request limits which nets in which batches still answer it in time; the most accurate of them is taken.
 Ours looks at the queue behind it, too: a net is taken only if the others can still be answered in time at its pace.
 
-A request without a deadline gets the best net that it may have, and goes after those that have one. So that it does not
-starve, it is ordered as if it were due `PATIENCE` after it came: then it goes before all that is due later. Only
-finitely many requests are due before that, since deadlines lie after arrivals.
+A request without a deadline gets the best net that it may have, and goes after those that have one; so does a request
+that no net can answer in time any more, after those that can be. So that these do not starve, they go before all
+others when they have waited for `PATIENCE`, in the order in which they came.
 """
 
 from bisect import bisect_left, bisect_right
@@ -22,7 +22,7 @@ from ddnn_runtime.serving.settings import ServeConfig
 from ddnn_runtime.serving.table import Table
 
 PATIENCE = 5.0
-"""Seconds after which a request without a deadline goes before those that are due later."""
+"""Seconds after which a request that has no deadline, or is late, goes before all others."""
 
 SPARE = 0.8
 """Share of the time until a deadline that is planned with; the rest is for requests that are still to come, and for
@@ -96,23 +96,25 @@ def hopeless(queue: Sequence[Request], table: Table, now: float) -> list[Request
 def slackfit(workers: int = 1) -> Policy:
     """The most accurate net that answers the most urgent request in time, and lets the others be.
 
-    Where no net does both, the one that empties the queue fastest and is in time for the most urgent request; where
-    that one is late with any net, the shallowest that it is allowed.
+    Where no net does both, the one that empties the queue fastest answers. Who is late with any net, goes after those
+    that are not, and the shallowest net that it is allowed answers.
 
     Args:
         workers: calls that run at once: the queue is emptied so many times as fast.
     """
 
     def decide(queue: Sequence[Request], table: Table, now: float) -> Decision:
-        order = _by_due(queue, now)
+        late = hopeless(queue, table, now)
+        order = _order(queue, late, now)
         head, names = order[0], allowed(order[0], table)
         fitting = [name for name in names if table.cost(name, head.images) <= head.slack(now)]
-        for name in sorted(fitting, key=table.worth.__getitem__, reverse=True):
+        for name in () if late else sorted(fitting, key=table.worth.__getitem__, reverse=True):
             batch = _punctual(_joining(order, name, table), name, table, now)
-            if _leaves_time(batch, order, name, table, now, workers):
+            if _leaves_time(batch, order, name, table, SPARE * workers, now):
                 return Decision(batch, name)
         name = min(fitting, key=lambda name: table.paces[name].seconds) if fitting else names[0]
-        return Decision(_punctual(_joining(order, name, table), name, table, now), name)
+        form = _most if fitting else _punctual
+        return Decision(form(_joining(order, name, table), name, table, now), name)
 
     return decide
 
@@ -121,10 +123,10 @@ def fixed(name: str) -> Policy:
     """Baseline: one net answers all that it may; a request that asks for others gets the best that it may have."""
 
     def decide(queue: Sequence[Request], table: Table, now: float) -> Decision:
-        order = _by_due(queue, now)
+        order = _order(queue, hopeless(queue, table, now), now)
         names = allowed(order[0], table)
         net = name if name in names else _best(names, table)
-        return Decision(tuple(_filled(order, net, table)), net)
+        return Decision(_most(order, net, table, now), net)
 
     return decide
 
@@ -134,21 +136,39 @@ def client(queue: Sequence[Request], table: Table, now: float) -> Decision:
     return fixed(table.names[-1])(queue, table, now)
 
 
-def _by_due(queue: Sequence[Request], now: float) -> Sequence[Request]:
-    """The queue, with those before the others that have no deadline and have waited out the patience."""
+def _order(queue: Sequence[Request], late: Sequence[Request], now: float) -> Sequence[Request]:
+    """Who goes first: the most urgent who can be in time; then who is late; then who has no deadline.
+
+    The latter two go before all others when they have waited out the patience.
+    """
     place = bisect_left(queue, inf, key=lambda request: request.deadline)
-    if place in (0, len(queue)) or now < queue[place].arrived + PATIENCE:
+    if not late and (place == 0 or all(now < request.arrived + PATIENCE for request in queue[place : place + 1])):
         return queue
-    return sorted(queue, key=lambda request: _due(request, now))
+    numbers = {request.number for request in late}
 
+    def rank(request: Request) -> tuple[int, float, int]:
+        if request.deadline < inf and request.number not in numbers:
+            return 1, *request.urgency
+        waited_out = now >= request.arrived + PATIENCE
+        return (0 if waited_out else 2 if request.deadline < inf else 3), request.arrived, request.number
 
-def _due(request: Request, now: float) -> float:
-    due = request.arrived + PATIENCE
-    return due if request.deadline == inf and due <= now else request.deadline
+    return sorted(queue, key=rank)
 
 
 def _best(names: Iterable[str | None], table: Table) -> str | None:
     return max(names, key=table.worth.__getitem__)
+
+
+def _joining(order: Sequence[Request], name: str | None, table: Table) -> Sequence[Request]:
+    """Who may be in a batch with the first: not who has no deadline, and can wait for a better net."""
+    if order[-1].deadline < inf:
+        return order
+    head = order[0]
+    return [
+        request
+        for request in order
+        if request.deadline < inf or request is head or name == _best(allowed(request, table), table)
+    ]
 
 
 def _filled(order: Iterable[Request], name: str | None, table: Table) -> list[Request]:
@@ -163,22 +183,9 @@ def _filled(order: Iterable[Request], name: str | None, table: Table) -> list[Re
     return batch
 
 
-def _joining(order: Sequence[Request], name: str | None, table: Table) -> list[Request]:
-    """A batch for the first: whoever has no deadline can wait for a better net, and does not join."""
-    return _filled(
-        (
-            request
-            for request in order
-            if request.deadline < inf or request is order[0] or name == _best(allowed(request, table), table)
-        ),
-        name,
-        table,
-    )
-
-
-def _punctual(batch: Sequence[Request], name: str | None, table: Table, now: float) -> tuple[Request, ...]:
-    """As many of a batch, from the first on, as there can be without one getting late because of the others."""
-    images, latest = 0, inf
+def _punctual(order: Iterable[Request], name: str | None, table: Table, now: float) -> tuple[Request, ...]:
+    """A batch of as many, from the first on, as there can be without one getting late because of the others."""
+    batch, images, latest = _filled(order, name, table), 0, inf
     for place, request in enumerate(batch):
         images += request.images
         if quickest(request, table) <= request.slack(now):  # else it is late anyway
@@ -188,17 +195,34 @@ def _punctual(batch: Sequence[Request], name: str | None, table: Table, now: flo
     return tuple(batch)
 
 
+def _most(order: Sequence[Request], name: str | None, table: Table, now: float) -> tuple[Request, ...]:
+    """The largest batch of which nobody gets late: without the most urgent, where they allow only a smaller one.
+
+    Small batches for those who have hardly any time left would make all that wait behind them as late.
+    """
+    batch = _punctual(order, name, table, now)
+    full = _images(_filled(order, name, table))
+    if _images(batch) == full:
+        return batch
+    end = now + table.cost(name, full)
+    others = _punctual((request for request in order if end <= request.deadline < inf), name, table, now)
+    return max(batch, others, key=_images)
+
+
+def _images(batch: Iterable[Request]) -> int:
+    return sum([request.images for request in batch])
+
+
 def _leaves_time(
-    batch: Sequence[Request], order: Sequence[Request], name: str | None, table: Table, now: float, workers: int
+    batch: Sequence[Request], order: Sequence[Request], name: str | None, table: Table, speed: float, now: float
 ) -> bool:
-    """Whether all that is not in the batch can be answered in time after it, by this net, with some time to spare."""
+    """Whether all that is not in the batch can be answered in time after it, by this net, at so many times its pace."""
     taken = {request.number for request in batch}
-    seconds = table.cost(name, sum([request.images for request in batch])) / workers
-    pace = table.paces[name].seconds / workers
+    seconds, pace = table.cost(name, _images(batch)) / speed, table.paces[name].seconds / speed
     for request in order:
         if request.number not in taken:
             seconds += pace * request.images
-            if seconds > SPARE * (request.deadline - now):
+            if now + seconds > request.deadline:
                 return False
     return True
 
