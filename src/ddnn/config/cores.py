@@ -3,11 +3,7 @@
 import os
 
 from ddnn.errors import DDNNError
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+from ddnn_runtime.cores import cores
 
 
 def cores_each(processes: int) -> int:
