@@ -1,8 +1,7 @@
 """A real server in a process of its own, with made-up times of its nets, so that it starts at once and decides the same
-on every machine."""
+on every machine. It is forked from a process that has imported everything, unless a test is about that."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from PIL import Image
 
 from ddnn_runtime.cores import cores
 from ddnn_runtime.manifest import Manifest
+from tests.processes import Launched
 
 MS = {"resnet8": 1.0, "resnet14": 2.0, "resnet20": 3.0}
 """Of a call with one image; a larger batch takes as much more."""
@@ -56,7 +56,7 @@ class Server:
         url: where.
     """
 
-    def __init__(self, process: "subprocess.Popen[str]", url: str) -> None:
+    def __init__(self, process: "subprocess.Popen[str] | Launched", url: str) -> None:
         self.process, self.url = process, url
         self.client = httpx.Client(base_url=url, timeout=60)
 
@@ -94,17 +94,23 @@ class Server:
 
 
 @contextmanager
-def serving(export: Path, *options: object, profile: Path | None = None, env: Mapping[str, str] | None = None,
-            command: tuple[str, ...] = ("-m", "ddnn_runtime.serving")) -> Iterator[Server]:  # fmt: skip
-    """A server for a while; it must be able to end by itself."""
-    profiled = [] if profile is None else ["--profile", str(profile)]
-    process = subprocess.Popen(
-        [sys.executable, *command, str(export), "--port", "0", "--json", *profiled, *map(str, options)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, **(env or {})},
-    )
+def serving(
+    export: Path, *options: object, profile: Path | None = None, cold: tuple[str, ...] = ()
+) -> Iterator[Server]:
+    """A server for a while, which must be able to end by itself.
+
+    Args:
+        export: what is served.
+        *options: of the command.
+        profile: its times; None has them measured.
+        cold: what Python starts with, in a process that has imported nothing; nothing forks one.
+    """
+    words = [export, "--port", "0", "--json", *([] if profile is None else ["--profile", profile]), *options]
+    if cold:
+        command = [sys.executable, *cold, *map(str, words)]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    else:
+        process = Launched("-m", "ddnn_runtime.serving", *words)
     assert process.stdout is not None
     line = process.stdout.readline()
     if not line:
@@ -119,6 +125,6 @@ def serving(export: Path, *options: object, profile: Path | None = None, env: Ma
             try:
                 process.communicate(timeout=30)
             except subprocess.TimeoutExpired:
-                process.kill()
-                process.communicate()
+                process.send_signal(signal.SIGKILL)
+                process.wait()
                 raise

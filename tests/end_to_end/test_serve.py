@@ -185,7 +185,7 @@ def test_the_line_of_the_log_says_what_the_answer_says(server: Server) -> None:
 
 
 def test_no_torch_is_in_the_process_of_ddnn_serve(export: Path, profile: Path) -> None:
-    with serving(export, profile=profile, command=("-m", "ddnn", "serve")) as server:
+    with serving(export, profile=profile, cold=("-m", "ddnn", "serve")) as server:
         server.predict(picture()).raise_for_status()
         maps = Path(f"/proc/{server.process.pid}/maps")
         if not maps.exists():
