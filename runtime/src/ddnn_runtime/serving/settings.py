@@ -9,7 +9,7 @@ from ddnn_runtime.configuration import check, check_types
 
 _Port = Annotated[int, Meta(ge=0, le=65535)]
 _Count = Annotated[int, Meta(ge=1, le=1_000_000)]
-_Milliseconds = Annotated[float, Meta(gt=0, le=3.6e6)]
+Milliseconds = Annotated[float, Meta(gt=0, le=3.6e6)]
 _Seconds = Annotated[float, Meta(ge=0, le=3600)]
 _Bytes = Annotated[int, Meta(ge=1, le=2**32)]
 
@@ -19,6 +19,8 @@ class ServeConfig:
     """How an export is served.
 
     Args:
+        name: what clients call the export, as a model of the Open Inference Protocol for example; None means the name
+            of its folder.
         host: address to listen on; the default is reached from this machine alone.
         port: to listen on; 0 takes a free one, which the first line of output names.
         policy: slackfit chooses net and batch by what is left until the deadline; fixed answers all by `subnet`; client
@@ -41,11 +43,12 @@ class ServeConfig:
         drain_s: after SIGTERM, how long requests that were accepted may still take, in seconds.
     """
 
+    name: str | None = None
     host: str = "127.0.0.1"
     port: _Port = 8000
     policy: Literal["slackfit", "fixed", "client"] = "slackfit"
     subnet: str | None = None
-    deadline_ms: _Milliseconds | None = None
+    deadline_ms: Milliseconds | None = None
     late: Literal["refuse", "shallowest"] = "refuse"
     workers: _Count = 1
     threads: _Count | None = None
