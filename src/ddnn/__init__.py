@@ -21,8 +21,10 @@ if TYPE_CHECKING:
         ProfileConfig,
         QuantizeConfig,
         TrainConfig,
+        WebConfig,
     )
     from ddnn.deployment.from_run import export, quantize
+    from ddnn.deployment.web import web
     from ddnn.errors import DDNNError
     from ddnn.measuring.evaluate import evaluate
     from ddnn.network import CascadeOutput, DepthDynamicNetwork, Output, build, from_model, load
@@ -50,6 +52,7 @@ _EXPORTS = {
     "ProfileConfig": "config",
     "QuantizeConfig": "config",
     "TrainConfig": "config",
+    "WebConfig": "config",
     "build": "network",
     "cascade": "cascading",
     "choose": "choice",
@@ -61,6 +64,7 @@ _EXPORTS = {
     "profile": "profiles",
     "quantize": "deployment.from_run",
     "train": "training",
+    "web": "deployment.web",
 }
 
 __all__ = [
@@ -80,6 +84,7 @@ __all__ = [
     "ProfileConfig",
     "QuantizeConfig",
     "TrainConfig",
+    "WebConfig",
     "build",
     "cascade",
     "choose",
@@ -91,6 +96,7 @@ __all__ = [
     "profile",
     "quantize",
     "train",
+    "web",
 ]
 
 

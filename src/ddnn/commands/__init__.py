@@ -18,6 +18,7 @@ from ddnn.commands import (
     quantize,
     shards,
     train,
+    web,
 )
 from ddnn.commands.command_parser import CommandParser
 
@@ -52,4 +53,5 @@ COMMANDS: dict[str, Command] = {
     "extract": extract,
     "predict": predict,
     "shards": shards,
+    "web": web,
 }

@@ -16,6 +16,7 @@ from ddnn.config.method import METHODS, Method
 from ddnn.config.profile import PRECISIONS, RUNTIMES, ProfileConfig
 from ddnn.config.quantize import QuantizeConfig
 from ddnn.config.train import TrainConfig
+from ddnn.config.web import WebConfig
 
 __all__ = [
     "METHODS",
@@ -38,6 +39,7 @@ __all__ = [
     "QuantizeConfig",
     "ShardsConfig",
     "TrainConfig",
+    "WebConfig",
     "configured",
     "from_fields",
 ]
