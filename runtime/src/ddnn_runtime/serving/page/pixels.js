@@ -164,7 +164,7 @@ globalThis.ddnnPixels = (() => {
 
   // For each place of the output: where it begins in the input, and the weights, in fixed point.
   function weights(size, from, to, wanted) {
-    const scale = (to - from) / wanted, filter = Math.max(scale, 1), found = [];
+    const scale = Math.fround(to - from) / wanted, filter = Math.max(scale, 1), found = [];
     for (let place = 0; place < wanted; place++) {
       const middle = from + (place + 0.5) * scale;
       const first = Math.max(0, Math.trunc(middle - filter + 0.5)), end = Math.min(size, Math.trunc(middle + filter + 0.5));
@@ -191,12 +191,24 @@ globalThis.ddnnPixels = (() => {
     return out;
   }
 
-  // Pillow resizes rows, rounds, then columns. The box is left, top, right, bottom.
+  // Pillow resizes one axis, rounds, then the other; since version 13 the columns first where that shrinks a picture far
+  // more. Older versions differ by a grey level there. The box is left, top, right, bottom.
   function resized(image, [height, width], box = [0, 0, image.width, image.height]) {
-    let { data } = image;
     const { channels } = image, [left, top, right, bottom] = box.map(Math.fround);
-    if (width !== image.width || left || right !== width) data = resizedAxis(data, image.height, image.width, channels, left, right, width);
-    if (height !== image.height || top || bottom !== height) data = resizedAxis(data, 1, image.height, width * channels, top, bottom, height);
+    const size = { height: image.height, width: image.width };
+    let { data } = image;
+    const rows = () => {
+      if (width !== size.width || left || right !== width)
+        data = resizedAxis(data, size.height, size.width, channels, left, right, width);
+      size.width = width;
+    };
+    const columns = () => {
+      if (height !== size.height || top || bottom !== height)
+        data = resizedAxis(data, 1, size.height, size.width * channels, top, bottom, height);
+      size.height = height;
+    };
+    const shorter = image.height - height, narrower = image.width - width;
+    for (const pass of shorter > Math.max(0, 2 * narrower) ? [columns, rows] : [rows, columns]) pass();
     return { width, height, channels, data };
   }
 
