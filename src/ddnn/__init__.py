@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         ExportConfig,
         ProfileConfig,
         QuantizeConfig,
+        ServeConfig,
         TrainConfig,
         WebConfig,
     )
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from ddnn.network import CascadeOutput, DepthDynamicNetwork, Output, build, from_model, load
     from ddnn.objectives import EKD, Joint
     from ddnn.profiles import profile
+    from ddnn.serving import serve
     from ddnn.training import train
     from ddnn_runtime import DataSpec
 
@@ -51,6 +53,7 @@ _EXPORTS = {
     "Output": "network",
     "ProfileConfig": "config",
     "QuantizeConfig": "config",
+    "ServeConfig": "config",
     "TrainConfig": "config",
     "WebConfig": "config",
     "build": "network",
@@ -63,6 +66,7 @@ _EXPORTS = {
     "load": "network",
     "profile": "profiles",
     "quantize": "deployment.from_run",
+    "serve": "serving",
     "train": "training",
     "web": "deployment.web",
 }
@@ -83,6 +87,7 @@ __all__ = [
     "Output",
     "ProfileConfig",
     "QuantizeConfig",
+    "ServeConfig",
     "TrainConfig",
     "WebConfig",
     "build",
@@ -95,6 +100,7 @@ __all__ = [
     "load",
     "profile",
     "quantize",
+    "serve",
     "train",
     "web",
 ]

@@ -16,6 +16,7 @@ from ddnn.commands import (
     predict,
     profile,
     quantize,
+    serve,
     shards,
     train,
     web,
@@ -52,6 +53,7 @@ COMMANDS: dict[str, Command] = {
     "cascade": cascade,
     "extract": extract,
     "predict": predict,
+    "serve": serve,
     "shards": shards,
     "web": web,
 }

@@ -17,6 +17,7 @@ from ddnn.config.profile import PRECISIONS, RUNTIMES, ProfileConfig
 from ddnn.config.quantize import QuantizeConfig
 from ddnn.config.train import TrainConfig
 from ddnn.config.web import WebConfig
+from ddnn_runtime.serving.settings import ServeConfig
 
 __all__ = [
     "METHODS",
@@ -37,6 +38,7 @@ __all__ = [
     "PredictConfig",
     "ProfileConfig",
     "QuantizeConfig",
+    "ServeConfig",
     "ShardsConfig",
     "TrainConfig",
     "WebConfig",
