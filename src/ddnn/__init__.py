@@ -22,8 +22,10 @@ if TYPE_CHECKING:
         QuantizeConfig,
         ServeConfig,
         TrainConfig,
+        WebConfig,
     )
     from ddnn.deployment.from_run import export, quantize
+    from ddnn.deployment.web import web
     from ddnn.errors import DDNNError
     from ddnn.measuring.evaluate import evaluate
     from ddnn.network import CascadeOutput, DepthDynamicNetwork, Output, build, from_model, load
@@ -53,6 +55,7 @@ _EXPORTS = {
     "QuantizeConfig": "config",
     "ServeConfig": "config",
     "TrainConfig": "config",
+    "WebConfig": "config",
     "build": "network",
     "cascade": "cascading",
     "choose": "choice",
@@ -65,6 +68,7 @@ _EXPORTS = {
     "quantize": "deployment.from_run",
     "serve": "serving",
     "train": "training",
+    "web": "deployment.web",
 }
 
 __all__ = [
@@ -85,6 +89,7 @@ __all__ = [
     "QuantizeConfig",
     "ServeConfig",
     "TrainConfig",
+    "WebConfig",
     "build",
     "cascade",
     "choose",
@@ -97,6 +102,7 @@ __all__ = [
     "quantize",
     "serve",
     "train",
+    "web",
 ]
 
 

@@ -19,6 +19,7 @@ from ddnn.commands import (
     serve,
     shards,
     train,
+    web,
 )
 from ddnn.commands.command_parser import CommandParser
 
@@ -54,4 +55,5 @@ COMMANDS: dict[str, Command] = {
     "predict": predict,
     "serve": serve,
     "shards": shards,
+    "web": web,
 }

@@ -16,6 +16,7 @@ from ddnn.config.method import METHODS, Method
 from ddnn.config.profile import PRECISIONS, RUNTIMES, ProfileConfig
 from ddnn.config.quantize import QuantizeConfig
 from ddnn.config.train import TrainConfig
+from ddnn.config.web import WebConfig
 from ddnn_runtime.serving.settings import ServeConfig
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "ServeConfig",
     "ShardsConfig",
     "TrainConfig",
+    "WebConfig",
     "configured",
     "from_fields",
 ]
