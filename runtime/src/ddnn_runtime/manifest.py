@@ -152,13 +152,19 @@ class Manifest:
         Raises:
             ModelFileError: if there is none, or it is damaged, or a file is missing or is not the one that it names.
         """
-        manifest = cls._parse(Path(directory) / MANIFEST)
+        manifest = cls.described(directory)
         for file in manifest.files:
             _check(Path(directory), file)
         return manifest
 
     @classmethod
-    def _parse(cls, path: Path) -> "Manifest":
+    def described(cls, directory: str | Path) -> "Manifest":
+        """What the manifest in `directory` says; the files that it names are not looked at.
+
+        Raises:
+            ModelFileError: if there is none, or it is damaged.
+        """
+        path = Path(directory) / MANIFEST
         if not path.is_file():
             raise ModelFileError(
                 f"{path.parent} holds no export: {MANIFEST} is missing; make one with `ddnn export RUN --output DIR`"
