@@ -140,6 +140,13 @@ class Manifest:
         graphs = (*(net.graph for net in self.nets.values()), *(piece.graph for piece in self.pieces))
         return graphs if self.weights is None else (self.weights, *graphs)
 
+    @property
+    def checksum(self) -> str:
+        """Of the weights: other nets have another."""
+        if self.weights is not None:
+            return self.weights.sha256
+        return hashlib.sha256("".join(file.sha256 for file in self.files).encode()).hexdigest()
+
     def to_json(self) -> str:
         """The text of `export.json`."""
         cascade = None if self.cascade is None else self.cascade.to_json()

@@ -6,6 +6,7 @@ different depths do not meet.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Mapping
 from functools import partial
@@ -64,6 +65,7 @@ class Runtime:
         if max_pixels is not None and not 1 <= max_pixels <= MOST_PIXELS:
             raise DDNNError(f"max_pixels must be 1 to {MOST_PIXELS}, not {max_pixels}")
         self.directory: Path = Path(directory)
+        self.threads: int = _cores() if threads is None else threads
         self.manifest: Manifest = Manifest.read(self.directory)
         if self.manifest.kind != "onnx":
             raise DDNNError(f"{directory} holds torch.export programs; export with --format onnx for the runtime")
@@ -255,3 +257,8 @@ class Runtime:
         if not finite.all():  # the largest of logits that are no numbers would be a class all the same
             raise DataError(f"image {finite.argmin()} of the batch has numbers that are not finite in float32")
         return converted
+
+
+def _cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
