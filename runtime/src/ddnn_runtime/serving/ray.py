@@ -3,7 +3,7 @@ own.
 
 Ray starts replicas where there is room, gives a request to the less busy of two of them, starts more when more requests
 are on their way, and replaces those that end. Which net answers, and in which batch, each replica decides by what it
-has measured on its own machine. So while there are too few replicas, requests are answered by shallower nets, not later.
+has measured on its own machine. So while there are too few replicas, shallower nets answer, and nobody waits longer.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ddnn_runtime.configuration import check, check_types
 from ddnn_runtime.errors import DDNNError, near
 from ddnn_runtime.serving.app import application as routes_of
-from ddnn_runtime.serving.app import reply
+from ddnn_runtime.serving.replies import reply
 from ddnn_runtime.serving.service import Service
 from ddnn_runtime.serving.settings import ServeConfig
 
