@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 from starlette.testclient import TestClient
 
@@ -53,6 +54,15 @@ def test_keys_are_texts_of_a_command_line_or_values_of_a_file() -> None:
         deployment = deployed(build(given))
         assert deployment._deployment_config.autoscaling_config.max_replicas == 2
         assert deployment._deployment_config.autoscaling_config.target_ongoing_requests == 4
+
+
+def test_the_file_for_a_cluster_is_one_of_rays() -> None:
+    schema = pytest.importorskip("ray.serve.schema")
+    file = Path(__file__).parents[3] / "runtime" / "deploy" / "ray-serve.yaml"
+    (app,) = schema.ServeDeploySchema.model_validate(yaml.safe_load(file.read_text())).applications
+    module, _, name = app.import_path.partition(":")
+    assert (module, name) == (build.__module__, build.__name__)
+    assert deployed(build(app.args)).name == "ddnn"
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ _Positive = Annotated[float, Meta(gt=0, le=1e6)]
 _Seconds = Annotated[float, Meta(ge=0, le=1e6)]
 
 _OF_ONE = {
-    "/reload": "each replica opens the export when it starts; deploy the application again to take up another one",
+    "/reload": "each replica opens the export when it starts; deploy the application again, with another folder",
     "/metrics": "a replica's own figures say nothing of the others; scrape those of Ray, which count all requests",
 }
 """What one replica cannot answer for all, and why."""
