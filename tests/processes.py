@@ -26,6 +26,8 @@ PRELOADED = [
     "ddnn.comparison.worker",
     "ddnn.measuring.evaluation",
     "ddnn.training.launching",
+    "ddnn_runtime.command_line",
+    "ddnn_runtime.serving.serve",
     "sklearn.datasets",
     "tests.processes",
 ]

@@ -3,11 +3,13 @@ server to it."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Any
 
 from ddnn_runtime.serving.keys import HEALTH
-from ddnn_runtime.serving.openapi_schemas import SCHEMAS, WISHES, ref
+from ddnn_runtime.serving.open_inference import VERSION
+from ddnn_runtime.serving.openapi_schemas import ref, schemas, wishes
 from ddnn_runtime.serving.service import Service
 from ddnn_runtime.serving.wishes import HEADERS
 
@@ -34,9 +36,10 @@ _KEYS: Json = {
 
 
 def document(service: Service) -> Json:
-    """The document of a server as it is configured."""
+    """The document of a server as it is configured, and of the export that it serves now; errors as of `batcher`."""
     closed = bool(service.keys)
-    paths = {**_own_paths(service.config.max_images), **_protocol_paths()}
+    nets = service.batcher().table.names
+    paths = {**_own_paths(service.config.max_images, nets), **_protocol_paths((service.name, *nets))}
     return {
         "openapi": "3.1.0",
         "info": {
@@ -45,7 +48,7 @@ def document(service: Service) -> Json:
             "description": "One neural network, every depth: under load, images are answered by a shallower net.",
         },
         "paths": {path: _guarded(path, operations) if closed else operations for path, operations in paths.items()},
-        "components": {"schemas": SCHEMAS, **({"securitySchemes": _KEYS} if closed else {})},
+        "components": {"schemas": schemas(nets), **({"securitySchemes": _KEYS} if closed else {})},
     }
 
 
@@ -60,17 +63,18 @@ def _guarded(path: str, operations: Json) -> Json:
     }
 
 
-def _own_paths(most: int) -> Json:
+def _own_paths(most: int, nets: Sequence[str]) -> Json:
     image = {"type": "string", "format": "binary"}
+    asks = wishes(nets)
     form = {
         "type": "object",
-        "properties": {"image": {"type": "array", "items": image, "minItems": 1, "maxItems": most}, **WISHES},
+        "properties": {"image": {"type": "array", "items": image, "minItems": 1, "maxItems": most}, **asks},
         "required": ["image"],
         "additionalProperties": False,
     }
     kinds = ("image/jpeg", "image/png", "application/octet-stream")
     content = {**{kind: {"schema": image} for kind in kinds}, "multipart/form-data": {"schema": form}}
-    headers = [{"name": name, "in": "header", "schema": WISHES[key]} for key, name in HEADERS.items()]
+    headers = [{"name": name, "in": "header", "schema": asks[key]} for key, name in HEADERS.items()]
     return {
         "/predict": {
             "post": {
@@ -85,11 +89,11 @@ def _own_paths(most: int) -> Json:
         "/reload": {"post": _operation("reload", "Take up the export that is in the folder now", "Reloaded", 409, 503)},
         "/healthz": _get("health", "Whether the process lives", "Live"),
         "/readyz": _get("ready", "Whether images are answered", "Ready", 503),
-        "/openapi.json": _get("openapi", "This document", "Document"),
+        "/openapi.json": _get("openapi", "This document", "Document", 503),
     }
 
 
-def _protocol_paths() -> Json:
+def _protocol_paths(models: Sequence[str]) -> Json:
     """Those of the Open Inference Protocol."""
     paths = {
         "/v2": _get("server", "What the server is", "Server"),
@@ -98,8 +102,8 @@ def _protocol_paths() -> Json:
     }
     for name, path in (("model", "/v2/models/{model}"), ("version", "/v2/models/{model}/versions/{version}")):
         parameters = [
-            {"name": each, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
-            for each in ("model", "version")
+            {"name": each, "in": "path", "required": True, "schema": {"enum": values}}
+            for each, values in (("model", [*models]), ("version", [VERSION]))
             if f"{{{each}}}" in path
         ]
         infer = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 Json = dict[str, Any]
@@ -38,18 +39,35 @@ def _or_null(schema: Json) -> Json:
     return {"anyOf": [schema, {"type": "null"}]}
 
 
-WISHES: Json = {
+_WISHES: Json = {
     "deadline_ms": {
         "type": "number",
         "exclusiveMinimum": 0,
         "maximum": 3.6e6,
         "description": "Milliseconds from the last byte of the request until the answer.",
     },
-    "subnet": {**_TEXT, "description": "The net that should answer."},
     "least_accuracy": {**_SHARE, "description": "Of the net that answers, on the test images of its training."},
     "cascade": {"type": "boolean", "description": "Whether the calibrated cascade should answer."},
     "top": {"type": "integer", "minimum": 1, "maximum": 1_000_000, "description": "How many classes to name."},
 }
+
+
+def wishes(nets: Sequence[str]) -> Json:
+    """What can be asked for of an export with these nets."""
+    return {**_WISHES, "subnet": {"enum": [*nets], "description": "The net that should answer."}}
+
+
+def schemas(nets: Sequence[str]) -> Json:
+    """All schemas, of an export with these nets."""
+    asks = {key: schema for key, schema in wishes(nets).items() if key != "top"}
+    parameters = _object({}, {**asks, "binary_data_output": {"type": "boolean"}})
+    outputs = _list(ref("Output"), maxItems=3)
+    inference = _object(
+        {"inputs": _list(ref("Input"), minItems=1, maxItems=1)},
+        {"id": _NAME, "outputs": outputs, "parameters": parameters},
+    )
+    return {**_SCHEMAS, "Inference": inference}
+
 
 _CLASS: Json = {"class": _COUNT, "label": _or_null(_TEXT), "probability": _SHARE}
 _HOW: Json = {
@@ -83,7 +101,7 @@ _NETS: Json = {
 _DATA: Json = {"anyOf": [_list(_NUMBER), _list({})], "description": "Numbers in one list, or in lists of one length."}
 _TENSOR: Json = _object({"name": _TEXT, "datatype": _TEXT, "shape": _list({"type": "integer"})})
 
-SCHEMAS: Json = {
+_SCHEMAS: Json = {
     "Error": _object({"error": {**_TEXT, "minLength": 1}}),
     "Class": _object(_CLASS),
     "Prediction": _object({**_CLASS, "subnet": _TEXT, "top": _list(ref("Class"), minItems=1)}),
@@ -127,20 +145,6 @@ SCHEMAS: Json = {
     "Output": _object(
         {"name": {"enum": ["logits", "class", "probability"]}},
         {"parameters": _object({}, {"binary_data": {"type": "boolean"}})},
-    ),
-    "Inference": _object(
-        {"inputs": _list(ref("Input"), minItems=1, maxItems=1)},
-        {
-            "id": _NAME,
-            "outputs": _list(ref("Output"), maxItems=3),
-            "parameters": _object(
-                {},
-                {
-                    **{key: wish for key, wish in WISHES.items() if key != "top"},
-                    "binary_data_output": {"type": "boolean"},
-                },
-            ),
-        },
     ),
     "OutputData": _object(
         {"name": _TEXT, "datatype": _TEXT, "shape": _list(_COUNT)},

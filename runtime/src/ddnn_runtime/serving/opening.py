@@ -20,7 +20,7 @@ from PIL import Image
 
 from ddnn_runtime.cascade_spec import participants
 from ddnn_runtime.cores import cores
-from ddnn_runtime.errors import DDNNError, ModelFileError
+from ddnn_runtime.errors import DDNNError, ModelFileError, near
 from ddnn_runtime.manifest import MANIFEST, Manifest
 from ddnn_runtime.runtime import Runtime
 from ddnn_runtime.serving.settings import ServeConfig
@@ -57,6 +57,10 @@ def open_export(export: Path, config: ServeConfig, before: Opened | None = None)
         runtime = Runtime(copy, threads=threads, max_pixels=config.max_pixels)
         runtime.load()
     runtime.directory = export
+    if config.subnet not in (None, *runtime.names):  # found out before the nets are measured
+        raise DDNNError(
+            f"there is no sub-net {config.subnet!r} that could answer all; {near(config.subnet, runtime.names)}"
+        )
     if before is not None and _alike(before.runtime.manifest, runtime.manifest):
         return Opened(runtime, _with_accuracies(before.table, runtime.manifest))
     if config.profile is not None:

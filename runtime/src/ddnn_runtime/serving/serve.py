@@ -112,7 +112,9 @@ class _Signals:
         self._loop.call_soon_threadsafe(handler, number)
 
     def _end(self, number: int) -> None:
-        self._server.force_exit = self._service.draining  # who says it twice does not want to wait
+        if self._service.draining:  # who says it twice does not want to wait
+            self._server.force_exit = True
+            return
         self.status = 130 if number == signal.SIGINT else 0
         self._service.draining = self._server.should_exit = True
 
