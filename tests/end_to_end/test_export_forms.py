@@ -70,7 +70,7 @@ def test_a_saved_network_exports_without_data(tmp_path: Path, capfd: pytest.Capt
 def test_what_does_not_go_together_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ddnn.DDNNError, match="mean and std belong together"):
         ExportConfig(mean=[0.5])
-    with pytest.raises(ddnn.DDNNError, match="are for --format onnx"):
+    with pytest.raises(ddnn.DDNNError, match="leave them out with --format torch"):
         ExportConfig(format="torch", precision="fp16")
     with pytest.raises(ddnn.DDNNError, match="opset must be 18 to 23"):
         ExportConfig(opset=12)

@@ -40,21 +40,31 @@ def _show(directory: Path, result: dict[str, Any]) -> None:
         )
         for name, net in result["nets"].items()
     ]
-    onnx = f"ONNX, opset {result['opset']}, {result['precision']}"
-    kind = onnx if result["format"] == "onnx" else "torch.export"
     title = (
-        f"{directory}: {kind}; logits differ from PyTorch's by {result['largest_difference']:.1g} at most, on "
+        f"{directory}: {_kind(result)}; logits differ from PyTorch's by {result['largest_difference']:.1g} at most, on "
         f"{result['compared_on']}"
     )
     print_table(title, ["net", "depth", "file", "MB", "params, M", "MACs, M", "accuracy, %"], rows)
-    if "weights" in result:
-        ratio = result["bytes"] / result["full_net_bytes"]
-        print(
-            f"{directory / result['weights']}: {result['bytes'] / 1e6:.2f} MB for all nets, {ratio:.3f} of the full "
-            "net's own weights"
-        )
+    print(_weights(directory, result))
     if result["normalisation"] == "unknown":
         print(
             "normalisation unknown: the network was saved without its data's description, so the export takes prepared "
             "images only; give --mean and --std, or set net.data_spec and save it again"
         )
+
+
+def _kind(result: dict[str, Any]) -> str:
+    if result["format"] == "torch":
+        return "torch.export"
+    repository = "a model repository for Triton, " if result["format"] == "triton" else ""
+    return f"{repository}ONNX, opset {result['opset']}, {result['precision']}"
+
+
+def _weights(directory: Path, result: dict[str, Any]) -> str:
+    """Where the weights are, and how large."""
+    held = sum(net["bytes"] for net in result["nets"].values())
+    size = result.get("bytes", held)
+    of_full = f"{size / result['full_net_bytes']:.3f} of the full net's own weights"
+    if "weights" in result:
+        return f"{directory / result['weights']}: {size / 1e6:.2f} MB for all nets, {of_full}"
+    return f"each net has a copy of its weights: {size / 1e6:.2f} MB in all, {of_full}"

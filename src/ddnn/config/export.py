@@ -16,16 +16,18 @@ class ExportConfig:
     """What to export, and where to.
 
     Args:
-        format: onnx, for onnxruntime and most other engines, with one weight file for all nets; or torch, for
-            torch.export.load, each net with weights of its own.
+        format: onnx, for onnxruntime and most other engines, with one weight file for all nets; torch, for
+            torch.export.load, each net with weights of its own; or triton, a model repository for that server, each
+            net a model with weights of its own.
         output: a folder that does not exist; None means RUN/export.
         pieces: also export the pieces between the places where nets part. With them a cascade computes what nets have
-            in common only once. This doubles the time of an export to ONNX.
+            in common only once. This doubles the time of an export to ONNX; the other formats have none.
         one_file: each graph of ONNX holds its weights itself, for what reads one file only, such as a browser. Weights
             that nets share are then in each of them.
         opset: of ONNX's operators; engines of before 2023 do not know 18, and later ones are for what asks for them.
         precision: fp16 halves weights and computes in half precision; images and logits are float32 all the same.
             Logits must agree with PyTorch's to 2e-2 of the largest one, in place of 1e-4.
+        max_batch: most images that a server puts into one call, with triton.
         check_images: how many images each graph is compared with PyTorch on.
         data: where these come from, as for `ddnn evaluate`; None means the test images of the run's data, or random
             numbers for a saved network, which does not say its data.
@@ -37,12 +39,13 @@ class ExportConfig:
         std: standard deviation of each channel, likewise.
     """
 
-    format: Literal["onnx", "torch"] = "onnx"
+    format: Literal["onnx", "torch", "triton"] = "onnx"
     output: str | None = None
     pieces: bool = True
     one_file: bool = False
     opset: _Opset = 18
     precision: Literal["fp32", "fp16"] = "fp32"
+    max_batch: Count = 16
     check_images: Count = 8
     data: str | None = None
     data_root: str = "data"
@@ -54,7 +57,11 @@ class ExportConfig:
         check_types(self)
         check((self.mean is None) == (self.std is None), "mean and std belong together: give both, or neither")
         check(
-            self.format == "onnx" or (self.one_file, self.opset, self.precision) == (False, 18, "fp32"),
-            "one_file, opset and precision are for --format onnx: leave them out with torch, whose programs are one "
-            "file each",
+            self.format != "torch" or (self.opset, self.precision) == (18, "fp32"),
+            "opset and precision are for graphs of ONNX: leave them out with --format torch",
         )
+        check(
+            self.format == "onnx" or not self.one_file,
+            f"one_file is for --format onnx: leave it out with {self.format}, where each net is one file anyway",
+        )
+        check(self.format == "triton" or self.max_batch == 16, "max_batch is for --format triton: leave it out")

@@ -12,6 +12,7 @@ from torch import Tensor
 from ddnn.config import DataConfig, ExportConfig, QuantizeConfig, configured
 from ddnn.deployment.export import Export, export_onnx, export_torch
 from ddnn.deployment.graphs import require_onnx
+from ddnn.deployment.triton import export_triton
 from ddnn.errors import DDNNError
 from ddnn.formats.arguments import path_of
 from ddnn.formats.staging import check_new
@@ -27,6 +28,13 @@ from ddnn_runtime.data_spec import DataSpec
 if TYPE_CHECKING:
     from ddnn.deployment.quantization import Quantization
 
+_FORMATS: dict[str, tuple[Callable[..., Export], tuple[str, ...]]] = {
+    "onnx": (export_onnx, ("pieces", "one_file", "opset", "precision")),
+    "torch": (export_torch, ()),
+    "triton": (export_triton, ("opset", "precision", "max_batch")),
+}
+"""What writes each format, and the keys of the configuration that it takes."""
+
 
 @dataclass(frozen=True)
 class ExportedRun(Export):
@@ -36,11 +44,13 @@ class ExportedRun(Export):
         output: the folder.
         full_net_bytes: size of the full net's own weights.
         compared_on: the images that graphs were compared with PyTorch on.
+        format: onnx, torch or triton.
     """
 
     output: Path
     full_net_bytes: int
     compared_on: str = "test images"
+    format: str = "onnx"
 
     def to_json(self) -> dict[str, Any]:
         """What `ddnn export --json` prints."""
@@ -50,7 +60,7 @@ class ExportedRun(Export):
         )
         return {
             "output": str(self.output),
-            "format": manifest.kind,
+            "format": self.format,
             "opset": manifest.opset,
             "precision": manifest.precision,
             "normalisation": "unknown" if manifest.data is None else "known",
@@ -110,13 +120,10 @@ def export(
         "cascade": read_cascade(path, network.names, weights),
         "progress": _told(progress),
     }
-    if config.format == "onnx":
-        kind = {key: getattr(config, key) for key in ("pieces", "one_file", "opset", "precision")}
-        written = export_onnx(network, directory, **kind, **facts)
-    else:
-        written = export_torch(network, directory, **facts)
+    write, keys_of_format = _FORMATS[config.format]
+    written = write(network, directory, **{key: getattr(config, key) for key in keys_of_format}, **facts)
     full = sum(tensor.numel() * tensor.element_size() for tensor in network[network.full].state_dict().values())
-    return ExportedRun(written.manifest, written.difference, directory, full, compared_on)
+    return ExportedRun(written.manifest, written.difference, directory, full, compared_on, config.format)
 
 
 def quantize(
