@@ -140,6 +140,13 @@ class Manifest:
         graphs = (*(net.graph for net in self.nets.values()), *(piece.graph for piece in self.pieces))
         return graphs if self.weights is None else (self.weights, *graphs)
 
+    @property
+    def checksum(self) -> str:
+        """Of the weights: other nets have another."""
+        if self.weights is not None:
+            return self.weights.sha256
+        return hashlib.sha256("".join(file.sha256 for file in self.files).encode()).hexdigest()
+
     def to_json(self) -> str:
         """The text of `export.json`."""
         cascade = None if self.cascade is None else self.cascade.to_json()
@@ -152,13 +159,19 @@ class Manifest:
         Raises:
             ModelFileError: if there is none, or it is damaged, or a file is missing or is not the one that it names.
         """
-        manifest = cls._parse(Path(directory) / MANIFEST)
+        manifest = cls.described(directory)
         for file in manifest.files:
             _check(Path(directory), file)
         return manifest
 
     @classmethod
-    def _parse(cls, path: Path) -> "Manifest":
+    def described(cls, directory: str | Path) -> "Manifest":
+        """What the manifest in `directory` says; the files that it names are not looked at.
+
+        Raises:
+            ModelFileError: if there is none, or it is damaged.
+        """
+        path = Path(directory) / MANIFEST
         if not path.is_file():
             raise ModelFileError(
                 f"{path.parent} holds no export: {MANIFEST} is missing; make one with `ddnn export RUN --output DIR`"

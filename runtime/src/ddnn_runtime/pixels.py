@@ -32,7 +32,12 @@ def read_image(path: str | Path, spec: DataSpec) -> np.ndarray:
     Raises:
         UnreadableImageError: the file is missing or cannot be decoded; the message names it.
     """
-    return normalise(_pixels(Path(path), spec), spec)
+    return prepare_image(read_bytes(path), str(path), spec)
+
+
+def prepare_image(encoded: bytes, name: str, spec: DataSpec) -> np.ndarray:
+    """As `read_image`, of a file's content; the name is what an error calls the picture."""
+    return normalise(_pixels(encoded, name, spec), spec)
 
 
 def normalise(images: np.ndarray, spec: DataSpec) -> np.ndarray:
@@ -86,14 +91,13 @@ def centre_of(image: Any, size: Size) -> Any:
     return image.resize(size[::-1], Image.Resampling.BILINEAR, box=centre_box((image.height, image.width), size))
 
 
-def _pixels(path: Path, spec: DataSpec) -> np.ndarray:
+def _pixels(encoded: bytes, name: str, spec: DataSpec) -> np.ndarray:
     """uint8 of shape (channels, height, width)."""
-    encoded = read_bytes(path)
     try:
-        image = decode(encoded, spec.channels, str(path), spec.reading)
+        image = decode(encoded, spec.channels, name, spec.reading)
         pixels = np.asarray(resized(image, spec.size, spec.reading))
     except MemoryError:
-        raise UnreadableImageError(f"Cannot decode {path}: it takes more memory than there is") from None
+        raise UnreadableImageError(f"Cannot decode {name}: it takes more memory than there is") from None
     return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
 
 

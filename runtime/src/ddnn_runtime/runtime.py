@@ -6,6 +6,7 @@ different depths do not meet.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Mapping
 from functools import partial
@@ -16,11 +17,12 @@ from typing import Any
 import numpy as np
 
 from ddnn_runtime.answers import Answers, cascade
+from ddnn_runtime.data_spec import DataSpec
 from ddnn_runtime.errors import DataError, DDNNError, near
 from ddnn_runtime.geometry import MOST_PIXELS
 from ddnn_runtime.latency import interleaved_for
 from ddnn_runtime.manifest import INPUT, Manifest
-from ddnn_runtime.pixels import normalise, read_image
+from ddnn_runtime.pixels import normalise, prepare_image, read_image
 from ddnn_runtime.sessions import Sessions
 
 SECONDS = 2.0
@@ -63,6 +65,7 @@ class Runtime:
         if max_pixels is not None and not 1 <= max_pixels <= MOST_PIXELS:
             raise DDNNError(f"max_pixels must be 1 to {MOST_PIXELS}, not {max_pixels}")
         self.directory: Path = Path(directory)
+        self.threads: int = _cores() if threads is None else threads
         self.manifest: Manifest = Manifest.read(self.directory)
         if self.manifest.kind != "onnx":
             raise DDNNError(f"{directory} holds torch.export programs; export with --format onnx for the runtime")
@@ -103,12 +106,14 @@ class Runtime:
                 finite.
         """
         session = self._sessions[self._file(subnet)]
-        return session.run(None, {INPUT: self._checked(images)})[0]
+        return session.run(None, {INPUT: self.checked(images)})[0]
 
     def load(self, *names: str) -> None:
-        """Open nets now rather than when they are first called; without names, all."""
-        for name in names or self.names:
-            _ = self._sessions[self._file(name)]
+        """Open nets now rather than when they are first called; without names, all, and the pieces of a cascade that
+        was calibrated: then the files are needed no more."""
+        pieces = () if names or self.manifest.cascade is None else self.manifest.pieces
+        for file in (*map(self._file, names or self.names), *(piece.graph.file for piece in pieces)):
+            _ = self._sessions[file]
 
     @property
     def loaded(self) -> tuple[str, ...]:
@@ -123,15 +128,19 @@ class Runtime:
             UnreadableImageError: if a file is no image; it is named.
             DDNNError: if the network was saved without its data's description.
         """
-        if self.manifest.data is None:
-            raise DDNNError(
-                f"{self.directory} does not say how images are prepared: the network was saved without class names "
-                "and normalisation; give prepared images, or set net.data_spec and export again"
-            )
+        spec = self._reading()
         if not paths:
             raise DDNNError("there is no image to read; give at least one file")
-        spec = self.manifest.data.allowing(self._max_pixels)
         return np.stack([read_image(path, spec) for path in paths])
+
+    def prepare(self, encoded: bytes, name: str = "the image") -> np.ndarray:
+        """As `read`, of one file's content: float32 of shape (1, channels, height, width).
+
+        Args:
+            encoded: the content, as it came over a network for example.
+            name: what an error calls the image.
+        """
+        return prepare_image(encoded, name, self._reading())[None]
 
     def cascade(
         self,
@@ -156,7 +165,7 @@ class Runtime:
         Raises:
             DDNNError: if there are no thresholds, or they fit no nets, or the images do not fit.
         """
-        return cascade(self.manifest, self._sessions, self._checked(images), thresholds, last, boost)
+        return cascade(self.manifest, self._sessions, self.checked(images), thresholds, last, boost)
 
     def latency(self, batch: int = 1) -> dict[str, float]:
         """Milliseconds of one call of each net on this machine, the median of many calls in turn.
@@ -211,8 +220,21 @@ class Runtime:
             raise DDNNError(f"this export has no sub-net {name!r}; {near(str(name), self.names)}")
         return net.graph.file
 
-    def _checked(self, images: Any) -> np.ndarray:
-        """float32 images of the right shape, one after the other in memory."""
+    def _reading(self) -> DataSpec:
+        """How images are prepared."""
+        if self.manifest.data is None:
+            raise DDNNError(
+                f"{self.directory} does not say how images are prepared: the network was saved without class names "
+                "and normalisation; give prepared images, or set net.data_spec and export again"
+            )
+        return self.manifest.data.allowing(self._max_pixels)
+
+    def checked(self, images: Any) -> np.ndarray:
+        """What a call makes of its images: float32 of the right shape, normalised, one after the other in memory.
+
+        Raises:
+            DDNNError: as a call.
+        """
         shape = self.manifest.input_shape
         try:
             given = np.asarray(images)
@@ -235,3 +257,8 @@ class Runtime:
         if not finite.all():  # the largest of logits that are no numbers would be a class all the same
             raise DataError(f"image {finite.argmin()} of the batch has numbers that are not finite in float32")
         return converted
+
+
+def _cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

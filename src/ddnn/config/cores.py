@@ -3,11 +3,9 @@
 import os
 
 from ddnn.errors import DDNNError
+from ddnn_runtime.cores import cores
 
-
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+__all__ = ["check_threads", "cores", "cores_each"]
 
 
 def cores_each(processes: int) -> int:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -38,10 +37,8 @@ class ExportSubject(Subject):
         channels, *size = self._manifest.input_shape
         self.channels: int = channels
         self.image_size: tuple[int, int] = (size[0], size[1])
-        shared, graphs = self._manifest.weights, self._manifest.files
-        self.weights: str = (
-            sha256("".join(file.sha256 for file in graphs).encode()).hexdigest() if shared is None else (shared.sha256)
-        )
+        shared = self._manifest.weights
+        self.weights: str = self._manifest.checksum
         self.shared_file_bytes: int = 0 if shared is None else shared.bytes
 
     def accuracies(self) -> Accuracies | None:

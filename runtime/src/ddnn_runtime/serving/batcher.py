@@ -13,70 +13,27 @@ from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import count
-from math import ceil
+from itertools import count, takewhile
+from math import ceil, inf
 from time import monotonic
 from typing import Literal
 
 import numpy as np
 
-from ddnn_runtime.errors import DDNNError, near
+from ddnn_runtime.errors import DDNNError
 from ddnn_runtime.runtime import Runtime
+from ddnn_runtime.serving.answer import (
+    Answer,
+    Batch,
+    CallError,
+    DeadlineError,
+    QueueFullError,
+    TooManyImagesError,
+    not_allowed,
+)
 from ddnn_runtime.serving.policy import Decision, Policy, allowed, quickest, soonest
 from ddnn_runtime.serving.request import Request
 from ddnn_runtime.serving.table import Table
-
-
-class QueueFullError(DDNNError):
-    """There is no room for a request; the answer is 429.
-
-    Attributes:
-        retry_after: whole seconds after which there should be room, at least 1.
-    """
-
-    def __init__(self, message: str, retry_after: int) -> None:
-        super().__init__(message)
-        self.retry_after = retry_after
-
-
-class DeadlineError(DDNNError):
-    """A request cannot be answered before its deadline; the answer is 503."""
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a server says of the images of a request.
-
-    Args:
-        number: of the request; no other has it.
-        logits: float32 of shape (images, classes).
-        subnets: the net that answered each image; they differ in a cascade alone.
-        waited: seconds in the queue.
-        ran: seconds of the call.
-        batch: images in the call, those of other requests included.
-        slack: seconds that were left until the deadline when the answer was there; negative when it is late.
-    """
-
-    number: int
-    logits: np.ndarray
-    subnets: tuple[str, ...]
-    waited: float
-    ran: float
-    batch: int
-    slack: float
-
-
-@dataclass(frozen=True)
-class Batch:
-    """A call that has ended, for those who watch.
-
-    Args:
-        decision: the requests, and the net.
-        answers: one a request; empty where the call failed.
-    """
-
-    decision: Decision
-    answers: tuple[Answer, ...]
 
 
 class Batcher:
@@ -110,9 +67,10 @@ class Batcher:
         self.runtime, self.table = runtime, table
         self._policy, self._executor, self._late, self._watch, self._most = policy, executor, late, watch, most
         self._numbers = count() if number is None else number
+        self._slowest = max(row[-1] for row in table.rows.values())
         self._queue: list[Request] = []
-        self._images: dict[int, np.ndarray] = {}
-        self._futures: dict[int, asyncio.Future[Answer]] = {}
+        self._waiting = self._expected = 0
+        self._asked: dict[int, _Asked] = {}
         self._busy_until = [0.0] * workers
         self._users, self._unused = 0, asyncio.Event()
         self._some = asyncio.Event()
@@ -120,12 +78,12 @@ class Batcher:
 
     @property
     def waiting(self) -> int:
-        """Images in the queue."""
-        return sum(request.images for request in self._queue)
+        """Images that wait, those that are being decoded included."""
+        return self._waiting + self._expected
 
     @contextmanager
     def used(self) -> Iterator[Batcher]:
-        """While a request is on its way, from its first byte to its answer: `close` waits for it."""
+        """While a request is on its way, from its last byte to its answer: `close` waits for it."""
         self._users += 1
         self._unused.clear()
         try:
@@ -134,6 +92,20 @@ class Batcher:
             self._users -= 1
             if not self._users:
                 self._unused.set()
+
+    @contextmanager
+    def expecting(self, wish: Request) -> Iterator[None]:
+        """Keep room for the images of a request while they are decoded; `answer` takes them afterwards.
+
+        Raises:
+            DDNNError: as `answer`, before anybody has decoded in vain.
+        """
+        self._admit(wish)
+        self._expected += wish.images
+        try:
+            yield
+        finally:
+            self._expected -= wish.images
 
     async def answer(self, images: np.ndarray, wish: Request) -> Answer:
         """Queue the images of a request, and wait for the answer.
@@ -145,18 +117,26 @@ class Batcher:
         Raises:
             QueueFullError: there is no room.
             DeadlineError: it cannot be answered in time, now or after it has waited.
-            DDNNError: no net here does what it asks for, or the call failed.
+            CallError: the call failed.
+            DDNNError: no net here does what it asks for.
         """
         request = replace(wish, number=next(self._numbers), images=len(images))
         self._admit(request)
-        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._images[request.number], self._futures[request.number] = images, future
+        asked = _Asked(images, asyncio.get_running_loop().create_future())
+        self._asked[request.number] = asked
         insort(self._queue, request, key=lambda other: other.urgency)
+        self._waiting += request.images
         self._some.set()
         try:
-            return await future
+            return await asked.answer
         finally:  # whoever hangs up is forgotten, unless the call runs already
-            self._forget(request)
+            del self._asked[request.number]
+            if not asked.taken:
+                self._take([request])
+
+    def abandon(self, error: Callable[[], Exception]) -> None:
+        """Give up what waits, each request by an error of its own; calls that run are finished."""
+        self._fail(self._take(self._queue), error)
 
     async def close(self) -> None:
         """Answer what is on its way, then stop."""
@@ -166,23 +146,31 @@ class Batcher:
             worker.cancel()
         await asyncio.gather(*self._workers, return_exceptions=True)
 
+    def seconds_left(self) -> int:
+        """Whole seconds in which what waits could be answered, at least 1."""
+        return max(1, ceil(self.waiting * self.table.seconds_an_image / len(self._workers)))
+
     def _admit(self, request: Request) -> None:
         """Refuse what cannot be answered."""
         if not allowed(request, self.table):
-            raise DDNNError(_not_allowed(request, self.table))
+            raise DDNNError(not_allowed(request, self.table))
         if request.images > self.table.largest:
-            raise DDNNError(f"a request has at most {self.table.largest} images, not {request.images}")
+            raise TooManyImagesError(f"a request has at most {self.table.largest} images here, not {request.images}")
         if self.waiting + request.images > self._most:
-            seconds = ceil(self.waiting * self.table.seconds_an_image / len(self._workers))
-            raise QueueFullError(f"{self.waiting} images wait already; ask again later", max(1, seconds))
-        self._check_deadline(request)
+            raise QueueFullError(
+                f"{self.waiting} images wait already, of {self._most} at most; ask again later", self.seconds_left()
+            )
+        if self._late == "refuse" and request.deadline < inf:
+            self._check_deadline(request)
 
     def _check_deadline(self, request: Request) -> None:
         now = monotonic()
         end = soonest(request, self._queue, self.table, max(now, min(self._busy_until)))
-        if self._late == "refuse" and end > request.deadline:
+        if end > request.deadline:
             raise DeadlineError(
-                f"this takes {1e3 * (end - now):.3g} ms at least, and there are {1e3 * request.slack(now):.3g} ms left"
+                f"the deadline cannot be met: this takes {1e3 * (end - now):.3g} ms at least, and "
+                f"{1e3 * max(0.0, request.slack(now)):.3g} ms are left",
+                self.seconds_left(),
             )
 
     async def _work(self, place: int) -> None:
@@ -195,74 +183,90 @@ class Batcher:
                 self._some.clear()
                 continue
             now = monotonic()
-            decision = self._policy(self._queue, self.table, now)
-            images = np.concatenate([self._images.pop(request.number) for request in decision.requests])
-            taken = {request.number for request in decision.requests}
-            self._queue = [request for request in self._queue if request.number not in taken]
-            self._busy_until[place] = now + self.table.cost(decision.subnet, len(images))
-            await self._run(decision, images)
-            self._busy_until[place] = 0.0
+            decision = self._decided(now)
+            if decision is not None:
+                images = sum(request.images for request in decision.requests)
+                self._busy_until[place] = now + self.table.cost(decision.subnet, images)
+                await self._run(decision)
+                self._busy_until[place] = 0.0
 
-    async def _run(self, decision: Decision, images: np.ndarray) -> None:
+    def _decided(self, now: float) -> Decision | None:
+        """What to do next, taken from the queue; where the policy fails, the most urgent request is told, and the
+        others go on."""
+        try:
+            decision = self._policy(self._queue, self.table, now)
+            waiting = {request.number for request in self._queue}
+            assert decision.requests, "the policy took nothing"
+            assert waiting.issuperset(request.number for request in decision.requests), "the policy took what is gone"
+            self._take(decision.requests)
+            return decision
+        except Exception as error:
+            self._fail(self._take(self._queue[:1]), partial(CallError, f"no batch could be formed: {error!r}"))
+            return None
+
+    async def _run(self, decision: Decision) -> None:
         began = monotonic()
+        images = [self._asked[request.number].images for request in decision.requests]
         call = partial(_called, self.runtime, images, decision.subnet)
         try:
             logits, subnets = await asyncio.get_running_loop().run_in_executor(self._executor, call)
         except Exception as error:  # of onnxruntime, or no memory: those who asked are told, others go on
-            self._end(decision.requests, error)
+            reason = " ".join(str(error).split()) or type(error).__name__
+            self._fail(decision.requests, partial(CallError, f"the call of {decision.subnet} failed: {reason}"))
             return
         ended, answers, start = monotonic(), [], 0
         for request in decision.requests:
             own = slice(start, start := start + request.images)
             waited, slack = began - request.arrived, request.slack(ended)
-            answers.append(Answer(request.number, logits[own], subnets[own], waited, ended - began, len(images), slack))
-        self._end(decision.requests, answers)
-        self._watch(Batch(decision, tuple(answers)))
+            answer = Answer(request.number, logits[own], subnets[own], waited, ended - began, len(logits), slack)
+            answers.append(answer)
+            if future := self._pending(request):
+                future.set_result(answer)
+        asyncio.get_running_loop().call_soon(self._watch, Batch(decision, tuple(answers)))  # whatever it does there
 
     def _refuse_late(self) -> None:
-        """Requests that have waited until it was too late."""
+        """Requests that have waited until it was too late; they are at the head, since the queue goes by deadlines."""
         now = monotonic()
-        late = [request for request in self._queue if quickest(request, self.table) > request.slack(now)]
-        for request in late:
-            self._queue.remove(request)
+        urgent = takewhile(lambda request: request.slack(now) < self._slowest, self._queue)
+        late = [request for request in urgent if quickest(request, self.table) > request.slack(now)]
         message = "the deadline cannot be met any more: too many requests were more urgent"
-        self._end(late, DeadlineError(message))
+        if late:
+            self._fail(self._take(late), partial(DeadlineError, message, self.seconds_left()))
 
-    def _end(self, requests: Sequence[Request], outcome: Sequence[Answer] | Exception) -> None:
-        for place, request in enumerate(requests):
-            future = self._futures.get(request.number)
-            if future is None or future.done():  # the client has hung up
-                continue
-            if isinstance(outcome, Exception):
-                future.set_exception(outcome)
-            else:
-                future.set_result(outcome[place])
+    def _take(self, requests: Sequence[Request]) -> Sequence[Request]:
+        """Take requests from the queue."""
+        taken = {request.number: request for request in requests}
+        for number, request in taken.items():
+            self._waiting -= request.images
+            if asked := self._asked.get(number):
+                asked.taken = True
+        self._queue = [request for request in self._queue if request.number not in taken]
+        return list(taken.values())
 
-    def _forget(self, request: Request) -> None:
-        self._futures.pop(request.number, None)
-        if self._images.pop(request.number, None) is not None and request in self._queue:
-            self._queue.remove(request)
+    def _fail(self, requests: Sequence[Request], error: Callable[[], Exception]) -> None:
+        for request in requests:  # an error for each: a raised one belongs to who catches it
+            if future := self._pending(request):
+                future.set_exception(error())
+
+    def _pending(self, request: Request) -> asyncio.Future[Answer] | None:
+        """What a client waits for; None if it has hung up."""
+        asked = self._asked.get(request.number)
+        return None if asked is None or asked.answer.done() else asked.answer
 
 
-def _called(runtime: Runtime, images: np.ndarray, subnet: str | None) -> tuple[np.ndarray, tuple[str, ...]]:
+@dataclass
+class _Asked:
+    """What a request brought, and what its client waits for."""
+
+    images: np.ndarray
+    answer: asyncio.Future[Answer]
+    taken: bool = False
+
+
+def _called(runtime: Runtime, images: Sequence[np.ndarray], subnet: str | None) -> tuple[np.ndarray, tuple[str, ...]]:
     """The logits of a net, or of the cascade that was calibrated, and which net gave those of each image."""
+    batch = images[0] if len(images) == 1 else np.concatenate(images)
     if subnet is not None:
-        return runtime(images, subnet), (subnet,) * len(images)
-    answers = runtime.cascade(images)
+        return runtime(batch, subnet), (subnet,) * len(batch)
+    answers = runtime.cascade(batch)
     return answers.logits, tuple(answers.names[place] for place in answers.answered_by)
-
-
-def _not_allowed(request: Request, table: Table) -> str:
-    """Why no net may answer a request."""
-    if request.cascade:
-        return "this export has no calibrated cascade: run `ddnn cascade RUN`, and export again"
-    if request.subnet is not None and request.subnet not in table.seconds:
-        return f"there is no sub-net {request.subnet!r}; {near(request.subnet, table.names)}"
-    known = {name: accuracy for name, accuracy in table.accuracies.items() if accuracy is not None}
-    if not known:
-        return "the accuracies of this export are not known: ask without a least accuracy"
-    among = [name for name in known if request.subnet in (None, name)]
-    best = max(among, key=known.__getitem__) if among else table.names[-1]
-    return (
-        f"no net is allowed: the most accurate, {best}, has {known.get(best, 0.0):.4f}, not {request.least_accuracy:g}"
-    )

@@ -9,7 +9,7 @@ from ddnn_runtime.configuration import check, check_types
 
 _Port = Annotated[int, Meta(ge=0, le=65535)]
 _Count = Annotated[int, Meta(ge=1, le=1_000_000)]
-_Milliseconds = Annotated[float, Meta(gt=0, le=3.6e6)]
+Milliseconds = Annotated[float, Meta(gt=0, le=3.6e6)]
 _Seconds = Annotated[float, Meta(ge=0, le=3600)]
 _Bytes = Annotated[int, Meta(ge=1, le=2**32)]
 
@@ -45,7 +45,7 @@ class ServeConfig:
     port: _Port = 8000
     policy: Literal["slackfit", "fixed", "client"] = "slackfit"
     subnet: str | None = None
-    deadline_ms: _Milliseconds | None = None
+    deadline_ms: Milliseconds | None = None
     late: Literal["refuse", "shallowest"] = "refuse"
     workers: _Count = 1
     threads: _Count | None = None

@@ -1,0 +1,8 @@
+"""How many cores there are: what numbers of threads and workers go by where nobody says."""
+
+import os
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
