@@ -1,58 +1,69 @@
-"""The routes of the server: each reads a request, asks the service, and writes JSON."""
+"""The routes of the server: each reads a request, asks the service, and writes what comes of it."""
 
 from __future__ import annotations
 
-import asyncio
 import mimetypes
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from importlib.resources import files
 from time import monotonic
-from typing import Any
 
-import msgspec
-import numpy as np
+from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from ddnn_runtime.errors import DDNNError
-from ddnn_runtime.serving.answer import Answer, CallError
-from ddnn_runtime.serving.bodies import Room, read_question
-from ddnn_runtime.serving.refusals import HungUpError, refusal_of
+from ddnn_runtime.serving.answer import CallError
+from ddnn_runtime.serving.bodies import read_question
+from ddnn_runtime.serving.connected import while_connected
+from ddnn_runtime.serving.front import Front
+from ddnn_runtime.serving.open_inference import OpenInference
+from ddnn_runtime.serving.openapi import document
+from ddnn_runtime.serving.predictions import noted, predictions
+from ddnn_runtime.serving.refusals import HungUpError
+from ddnn_runtime.serving.replies import on_hang_up, on_mistake, on_refusal, on_unknown, reply
 from ddnn_runtime.serving.service import Service
-from ddnn_runtime.serving.wishes import Wish, from_fields, from_headers, wish_of
+from ddnn_runtime.serving.wishes import from_fields, from_headers, wish_of
 
+_PAGE = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' blob: data:; "
 _PAGE_HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-    "img-src 'self' blob: data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "Content-Security-Policy": f"{_PAGE}base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "Cache-Control": "no-cache",
+    "Referrer-Policy": "no-referrer",
 }
+"""A page that runs its own script alone, and that no other page frames."""
 
 
-def application(service: Service) -> Starlette:
-    """The server's routes, as an ASGI application."""
+def application(service: Service) -> ASGIApp:
+    """The server's routes, as an ASGI application; `service.start` makes it ready."""
     routes = Routes(service)
-    return Starlette(
+    app = Starlette(
         routes=[
-            Route("/", routes.page),
-            Route("/{name}.{ending:str}", routes.page),
+            *_page(),
             Route("/predict", routes.predict, methods=["POST"]),
             Route("/nets", routes.nets),
             Route("/status", routes.status),
+            Route("/metrics", routes.metrics),
+            Route("/reload", routes.reload, methods=["POST"]),
             Route("/healthz", routes.health),
             Route("/readyz", routes.ready),
+            Route("/openapi.json", routes.openapi),
+            *OpenInference(service).routes,
         ],
         exception_handlers={
-            DDNNError: refused,
-            CallError: refused,
-            HTTPException: _unknown,
-            ClientDisconnect: _gone,
-            HungUpError: _gone,
+            DDNNError: on_refusal,
+            CallError: on_refusal,
+            HTTPException: on_unknown,
+            ClientDisconnect: on_hang_up,
+            HungUpError: on_hang_up,
+            Exception: on_mistake,
         },
     )
+    app.router.redirect_slashes = False
+    return Front(app, service.keys, service.tally, service.log)
 
 
 class Routes:
@@ -63,14 +74,13 @@ class Routes:
     """
 
     def __init__(self, service: Service) -> None:
-        self._service, self._config = service, service.config
-        self._room = Room(16 * service.config.max_bytes)
+        self._service = service
 
     async def predict(self, request: Request) -> Response:
         """One or several images, as files."""
-        service, config = self._service, self._config
+        service, config = self._service, self._service.config
         service.batcher()  # there is one
-        with self._room.share() as take:
+        with service.room.share() as take:
             question = await read_question(request, config.max_bytes, config.max_images, take)
             arrived = monotonic()
             wish = wish_of({**from_headers(request.headers), **from_fields(question.fields)})
@@ -80,39 +90,25 @@ class Routes:
                     with batcher.expecting(asked):
                         images = await service.prepared(batcher.runtime, question.images)
                     answer = await batcher.answer(images, asked)
-        return reply(_predictions(answer, wish, batcher.runtime.class_names))
+        told = predictions(answer, wish.top, batcher.runtime.class_names)
+        return reply({**noted(request, answer, wish), "predictions": told})
 
     async def nets(self, request: Request) -> Response:
         """What there is to ask for."""
-        batcher = self._service.batcher()
-        manifest, table = batcher.runtime.manifest, batcher.table
-        return reply(
-            {
-                "name": self._service.name,
-                "input_shape": manifest.input_shape,
-                "classes": manifest.num_classes,
-                "class_names": batcher.runtime.class_names,
-                "batches": table.batches,
-                "cascade": table.cascade is not None,
-                "policy": self._config.policy,
-                "deadline_ms": self._config.deadline_ms,
-                "nets": [
-                    {
-                        "name": name,
-                        "depth": net.depth,
-                        "accuracy": net.accuracy,
-                        "parameters": net.parameters,
-                        "macs": net.macs,
-                        "ms": [1e3 * seconds for seconds in table.seconds[name]],
-                    }
-                    for name, net in manifest.nets.items()
-                ],
-            }
-        )
+        return reply(self._service.described())
 
     async def status(self, request: Request) -> Response:
         """What it has done, and has to do."""
-        return reply({"queue": self._service.batcher().waiting, **self._service.tally.to_json()})
+        return reply(self._service.tally.to_json())
+
+    async def metrics(self, request: Request) -> Response:
+        """The same for Prometheus."""
+        return Response(self._service.tally.to_prometheus(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    async def reload(self, request: Request) -> Response:
+        """Take up the export that is in the folder now."""
+        await self._service.reload()
+        return reply({"reloaded": True, **self._service.described()})
 
     async def health(self, request: Request) -> Response:
         """The process lives."""
@@ -123,87 +119,23 @@ class Routes:
         self._service.batcher()
         return reply({"ready": True})
 
-    async def page(self, request: Request) -> Response:
-        """The page for people, or a file of it."""
-        given = request.path_params
-        name = f"{given['name']}.{given['ending']}" if given else "index.html"
-        place = files("ddnn_runtime.serving") / "page"
-        if not place.is_dir() or name not in {file.name for file in place.iterdir()}:
-            raise HTTPException(404)
-        kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
-        return Response((place / name).read_bytes(), headers=_PAGE_HEADERS, media_type=kind)
+    async def openapi(self, request: Request) -> Response:
+        """What there is, for programs."""
+        return reply(document(self._service))
 
 
-def reply(value: Any, code: int = 200, headers: dict[str, str] | None = None) -> Response:
-    """JSON."""
-    return Response(msgspec.json.encode(value), code, headers, "application/json")
+def _page() -> list[Route]:
+    """The page for people at /, and the files that it asks for beside."""
+    folder = files("ddnn_runtime.serving") / "page"
+    found = {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()} if folder.is_dir() else {}
+    routes = [Route(f"/{name}", _file(name, content)) for name, content in found.items()]
+    return [*routes, Route("/", _file("index.html", found["index.html"]))] if found else []
 
 
-async def refused(request: Request, error: Exception) -> Response:
-    """Why there is no answer, in one sentence."""
-    refusal = refusal_of(error)
-    headers = {} if refusal.retry_after is None else {"Retry-After": str(refusal.retry_after)}
-    return reply({"error": str(refusal)}, refusal.code, headers)
+def _file(name: str, content: bytes) -> Callable[[Request], Awaitable[Response]]:
+    kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
 
+    async def file(request: Request) -> Response:
+        return Response(content, headers=_PAGE_HEADERS, media_type=kind)
 
-async def _unknown(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    allowed = (error.headers or {}).get("Allow")
-    said = (
-        f"{request.method} is not for {request.url.path}; use {allowed}"
-        if allowed
-        else f"there is no {request.url.path}"
-    )
-    return reply({"error": f"{said}; /openapi.json says what there is"}, error.status_code, dict(error.headers or {}))
-
-
-async def _gone(request: Request, error: Exception) -> Response:
-    """For the log alone: nobody reads it."""
-    return reply({"error": "the client has hung up"}, 499)
-
-
-@asynccontextmanager
-async def while_connected(request: Request) -> AsyncIterator[None]:
-    """Stop what is done within this as soon as the client hangs up.
-
-    Raises:
-        HungUpError: it has.
-    """
-    work = asyncio.current_task()
-    assert work is not None
-    watch = asyncio.create_task(_hung_up(request))
-    watch.add_done_callback(lambda watch: None if watch.cancelled() else work.cancel())
-    try:
-        yield
-    except asyncio.CancelledError:
-        if not watch.done() or watch.cancelled() or work.uncancel():
-            raise
-        raise HungUpError from None
-    finally:
-        watch.cancel()
-
-
-async def _hung_up(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
-
-
-def _predictions(answer: Answer, wish: Wish, names: tuple[str, ...] | None) -> dict[str, Any]:
-    shifted = np.exp(answer.logits.astype(np.float64) - answer.logits.max(axis=1, keepdims=True))
-    probabilities = shifted / shifted.sum(axis=1, keepdims=True)
-    best = (-answer.logits).argsort(axis=1, kind="stable")[:, : wish.top]
-    tops = [
-        [{"class": k, "label": names[k] if names else None, "probability": row[k]} for k in order]
-        for row, order in zip(probabilities.tolist(), best.tolist(), strict=True)
-    ]
-    return {
-        "id": answer.number,
-        "subnet": "cascade" if wish.cascade else answer.subnets[0],
-        "waited_ms": 1e3 * answer.waited,
-        "ran_ms": 1e3 * answer.ran,
-        "batch": answer.batch,
-        "slack_ms": None if np.isinf(answer.slack) else 1e3 * answer.slack,
-        "predictions": [
-            {**top[0], "subnet": subnet, "top": top} for top, subnet in zip(tops, answer.subnets, strict=True)
-        ],
-    }
+    return file

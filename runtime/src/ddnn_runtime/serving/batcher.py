@@ -65,7 +65,8 @@ class Batcher:
         number: count[int] | None = None,
     ) -> None:
         self.runtime, self.table = runtime, table
-        self._policy, self._executor, self._late, self._watch, self._most = policy, executor, late, watch, most
+        self.watch = watch
+        self._policy, self._executor, self._late, self._most = policy, executor, late, most
         self._numbers = count() if number is None else number
         self._slowest = max(row[-1] for row in table.rows.values())
         self._queue: list[Request] = []
@@ -222,7 +223,7 @@ class Batcher:
             answers.append(answer)
             if future := self._pending(request):
                 future.set_result(answer)
-        asyncio.get_running_loop().call_soon(self._watch, Batch(decision, tuple(answers)))  # whatever it does there
+        asyncio.get_running_loop().call_soon(self.watch, Batch(decision, tuple(answers)))  # whatever it does there
 
     def _refuse_late(self) -> None:
         """Requests that have waited until it was too late; they are at the head, since the queue goes by deadlines."""

@@ -81,7 +81,7 @@ async def read_question(request: Request, most_bytes: int, most_images: int, tak
     chunks = read_chunks(request, most_bytes, take)
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() == "multipart/form-data":
         return await _form(request, chunks, most_images)
-    body = b"".join([chunk async for chunk in chunks])
+    body = await joined(chunks)
     if not body:
         raise DDNNError("there is no image: send its bytes as the body, or as a file of a multipart form")
     return Question([(body, "the image")], {})
@@ -107,6 +107,11 @@ async def read_chunks(request: Request, most: int, take: Take) -> AsyncGenerator
         if length is None:
             take(len(piece))
         yield piece
+
+
+async def joined(chunks: AsyncGenerator[bytes, None]) -> bytes:
+    """All pieces of a body."""
+    return b"".join([chunk async for chunk in chunks])
 
 
 def _check_bytes(count: int, most: int) -> None:

@@ -7,7 +7,7 @@ import logging
 import signal
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import uvicorn
@@ -16,6 +16,11 @@ from ddnn_runtime.errors import DDNNError
 from ddnn_runtime.serving.app import application
 from ddnn_runtime.serving.service import Service
 from ddnn_runtime.serving.settings import ServeConfig
+
+_HANGS_UP = hasattr(signal, "SIGHUP")
+"""Windows has no such signal."""
+_MOST_FILES = 65_536
+"""Of a process: a connection is one."""
 
 
 def serve(export: str | Path, config: ServeConfig, tell: Callable[[str], None]) -> int:
@@ -30,12 +35,15 @@ def serve(export: str | Path, config: ServeConfig, tell: Callable[[str], None]) 
         DDNNError: it cannot be served, or nobody may listen there.
     """
     listener = _listening(config.host, config.port)
+    _allow_connections()
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
     return asyncio.run(_serve(Path(export), config, listener, tell))
 
 
 async def _serve(export: Path, config: ServeConfig, listener: socket.socket, tell: Callable[[str], None]) -> int:
     service, url = Service(export, config), _url(listener)
+    loop = asyncio.get_running_loop()
+    reloads: set[asyncio.Task[None]] = set()
     server = _Server(
         uvicorn.Config(
             application(service),
@@ -45,17 +53,23 @@ async def _serve(export: Path, config: ServeConfig, listener: socket.socket, tel
             lifespan="off",
             ws="none",
             proxy_headers=False,
-            timeout_graceful_shutdown=int(config.drain_s) + 1,
+            timeout_graceful_shutdown=config.drain_s,  # type: ignore[arg-type]  # asyncio takes fractions
         )
     )
     ended = 0
 
     def end(number: int) -> None:
         nonlocal ended
+        server.force_exit = service.draining  # who says it twice does not want to wait
         ended = 130 if number == signal.SIGINT else 0
         service.draining = server.should_exit = True
 
-    with _handled({signal.SIGTERM: end, signal.SIGINT: end}):
+    def reload(number: int) -> None:
+        task = loop.create_task(_reload(service))
+        reloads.add(task)
+        task.add_done_callback(reloads.discard)
+
+    with _handled({signal.SIGTERM: end, signal.SIGINT: end, **({signal.SIGHUP: reload} if _HANGS_UP else {})}):
         listening = asyncio.create_task(server.serve([listener]))
         starting = asyncio.create_task(service.start())
         try:
@@ -67,8 +81,14 @@ async def _serve(export: Path, config: ServeConfig, listener: socket.socket, tel
         finally:
             server.should_exit = True
             await listening
-            await service.close()
+            if not server.force_exit:
+                await service.close()
     return ended
+
+
+async def _reload(service: Service) -> None:
+    with suppress(DDNNError):  # which has been said
+        await service.reload()
 
 
 class _Server(uvicorn.Server):
@@ -93,6 +113,18 @@ def _handled(handlers: dict[signal.Signals, Callable[[int], None]]) -> Iterator[
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _allow_connections() -> None:
+    """As many as this process may have; shells often give it 1,024 unless it asks for more."""
+    try:
+        import resource
+    except ImportError:  # of Windows, which has no such limit
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _MOST_FILES if hard == resource.RLIM_INFINITY else min(_MOST_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _listening(host: str, port: int) -> socket.socket:

@@ -19,6 +19,8 @@ class ServeConfig:
     """How an export is served.
 
     Args:
+        name: what clients call the export, as a model of the Open Inference Protocol for example; None means the name
+            of its folder.
         host: address to listen on; the default is reached from this machine alone.
         port: to listen on; 0 takes a free one, which the first line of output names.
         policy: slackfit chooses net and batch by what is left until the deadline; fixed answers all by `subnet`; client
@@ -41,6 +43,7 @@ class ServeConfig:
         drain_s: after SIGTERM, how long requests that were accepted may still take, in seconds.
     """
 
+    name: str | None = None
     host: str = "127.0.0.1"
     port: _Port = 8000
     policy: Literal["slackfit", "fixed", "client"] = "slackfit"
