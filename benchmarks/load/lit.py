@@ -11,6 +11,7 @@ from typing import Any
 import litserve
 import numpy as np
 from plain import Net
+from starlette.requests import Request
 
 
 class Classifies(litserve.LitAPI):
@@ -20,8 +21,8 @@ class Classifies(litserve.LitAPI):
         """In the worker."""
         self.net = Net(Path(sys.argv[1]))
 
-    def decode_request(self, request: Any, **kwargs: Any) -> np.ndarray:
-        """From JSON, as LitServe's own examples send images."""
+    def decode_request(self, request: Request, **kwargs: Any) -> np.ndarray:
+        """From JSON, as LitServe's own examples send images; the annotation is how LitServe is told so."""
         return self.net.decoded(b64decode(request["image"]))
 
     def predict(self, x: Any, **kwargs: Any) -> Any:
@@ -35,4 +36,6 @@ class Classifies(litserve.LitAPI):
 
 if __name__ == "__main__":
     server = litserve.LitServer(Classifies(max_batch_size=16), accelerator="cpu", workers_per_device=1)
-    server.run(host="127.0.0.1", port=int(sys.argv[2]), generate_client_file=False, log_level="error", num_api_servers=1)
+    server.run(
+        host="127.0.0.1", port=int(sys.argv[2]), generate_client_file=False, log_level="error", num_api_servers=1
+    )

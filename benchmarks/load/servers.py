@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.error import URLError
@@ -32,6 +32,11 @@ class Server:
     process: subprocess.Popen[bytes]
     port: int
     path: str = "/predict"
+
+    def rest(self, resting: bool) -> None:
+        """Stop the processes, or let them go on: some servers use their core though nobody asks."""
+        for process in _family(self.process.pid):
+            os.kill(process, signal.SIGSTOP if resting else signal.SIGCONT)
 
     def memory(self) -> float:
         """MiB that are resident, of the process and those that it has started."""
@@ -66,14 +71,11 @@ def running(command: Sequence[str], port: int, ready: str, cores: set[int], log:
         pin(process.pid, cores)
         try:
             _wait(process, f"http://127.0.0.1:{port}{ready}", log)
-            yield Server(process, port)
+            server = Server(process, port)
+            server.rest(resting=True)
+            yield server
         finally:
-            process.send_signal(signal.SIGTERM)
-            try:
-                process.wait(60)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            _end(process)
 
 
 def free_port() -> int:
@@ -92,6 +94,20 @@ def parted(servers: int) -> tuple[set[int], set[int]]:
 def pin(process: int, cores: set[int]) -> None:
     """Keep a process, and what it will start, on some cores."""
     os.sched_setaffinity(process, cores)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a server and all that it has started, as its own signal does, or at once."""
+    family = _family(process.pid)
+    for each in family:
+        os.kill(each, signal.SIGCONT)
+    process.send_signal(signal.SIGTERM)
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(30)
+    for each in family:
+        with suppress(ProcessLookupError):
+            os.kill(each, signal.SIGKILL)
+    process.wait()
 
 
 def _wait(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
