@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         ExportConfig,
         ProfileConfig,
         QuantizeConfig,
+        ServeConfig,
         TrainConfig,
     )
     from ddnn.deployment.from_run import export, quantize
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from ddnn.network import CascadeOutput, DepthDynamicNetwork, Output, build, from_model, load
     from ddnn.objectives import EKD, Joint
     from ddnn.profiles import profile
+    from ddnn.serving import serve
     from ddnn.training import train
     from ddnn_runtime import DataSpec
 
@@ -49,6 +51,7 @@ _EXPORTS = {
     "Output": "network",
     "ProfileConfig": "config",
     "QuantizeConfig": "config",
+    "ServeConfig": "config",
     "TrainConfig": "config",
     "build": "network",
     "cascade": "cascading",
@@ -60,6 +63,7 @@ _EXPORTS = {
     "load": "network",
     "profile": "profiles",
     "quantize": "deployment.from_run",
+    "serve": "serving",
     "train": "training",
 }
 
@@ -79,6 +83,7 @@ __all__ = [
     "Output",
     "ProfileConfig",
     "QuantizeConfig",
+    "ServeConfig",
     "TrainConfig",
     "build",
     "cascade",
@@ -90,6 +95,7 @@ __all__ = [
     "load",
     "profile",
     "quantize",
+    "serve",
     "train",
 ]
 

@@ -1,4 +1,4 @@
-"""How many cores there are: what numbers of threads and workers go by where nobody says."""
+"""How many calculations can run at once."""
 
 import os
 

@@ -6,7 +6,6 @@ different depths do not meet.
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Mapping
 from functools import partial
@@ -17,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from ddnn_runtime.answers import Answers, cascade
+from ddnn_runtime.cores import cores
 from ddnn_runtime.data_spec import DataSpec
 from ddnn_runtime.errors import DataError, DDNNError, near
 from ddnn_runtime.geometry import MOST_PIXELS
@@ -65,7 +65,7 @@ class Runtime:
         if max_pixels is not None and not 1 <= max_pixels <= MOST_PIXELS:
             raise DDNNError(f"max_pixels must be 1 to {MOST_PIXELS}, not {max_pixels}")
         self.directory: Path = Path(directory)
-        self.threads: int = _cores() if threads is None else threads
+        self.threads: int = cores() if threads is None else threads
         self.manifest: Manifest = Manifest.read(self.directory)
         if self.manifest.kind != "onnx":
             raise DDNNError(f"{directory} holds torch.export programs; export with --format onnx for the runtime")
@@ -209,26 +209,6 @@ class Runtime:
         """The old name of `best_within`, which gives the most accurate net that is fast enough, not the fastest."""
         return self.best_within(milliseconds, batch)
 
-    def _measured(self, batch: int) -> dict[str, float]:
-        images = np.zeros((batch, *self.manifest.input_shape), dtype=np.float32)
-        calls = {name: partial(self, images, name) for name in self.names}
-        return {name: 1e3 * median(taken) for name, taken in interleaved_for(calls, SECONDS).items()}
-
-    def _file(self, name: str | None) -> str:
-        net = self.manifest.nets.get(self.full if name is None else name)
-        if net is None:
-            raise DDNNError(f"this export has no sub-net {name!r}; {near(str(name), self.names)}")
-        return net.graph.file
-
-    def _reading(self) -> DataSpec:
-        """How images are prepared."""
-        if self.manifest.data is None:
-            raise DDNNError(
-                f"{self.directory} does not say how images are prepared: the network was saved without class names "
-                "and normalisation; give prepared images, or set net.data_spec and export again"
-            )
-        return self.manifest.data.allowing(self._max_pixels)
-
     def checked(self, images: Any) -> np.ndarray:
         """What a call makes of its images: float32 of the right shape, normalised, one after the other in memory.
 
@@ -258,7 +238,22 @@ class Runtime:
             raise DataError(f"image {finite.argmin()} of the batch has numbers that are not finite in float32")
         return converted
 
+    def _reading(self) -> DataSpec:
+        """How images are prepared."""
+        if self.manifest.data is None:
+            raise DDNNError(
+                f"{self.directory} does not say how images are prepared: the network was saved without class names "
+                "and normalisation; give prepared images, or set net.data_spec and export again"
+            )
+        return self.manifest.data.allowing(self._max_pixels)
 
-def _cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    def _measured(self, batch: int) -> dict[str, float]:
+        images = np.zeros((batch, *self.manifest.input_shape), dtype=np.float32)
+        calls = {name: partial(self, images, name) for name in self.names}
+        return {name: 1e3 * median(taken) for name, taken in interleaved_for(calls, SECONDS).items()}
+
+    def _file(self, name: str | None) -> str:
+        net = self.manifest.nets.get(self.full if name is None else name)
+        if net is None:
+            raise DDNNError(f"this export has no sub-net {name!r}; {near(str(name), self.names)}")
+        return net.graph.file

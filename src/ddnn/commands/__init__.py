@@ -16,6 +16,7 @@ from ddnn.commands import (
     predict,
     profile,
     quantize,
+    serve,
     shards,
     train,
 )
@@ -51,5 +52,6 @@ COMMANDS: dict[str, Command] = {
     "cascade": cascade,
     "extract": extract,
     "predict": predict,
+    "serve": serve,
     "shards": shards,
 }

@@ -16,6 +16,7 @@ from ddnn.config.method import METHODS, Method
 from ddnn.config.profile import PRECISIONS, RUNTIMES, ProfileConfig
 from ddnn.config.quantize import QuantizeConfig
 from ddnn.config.train import TrainConfig
+from ddnn_runtime.serving.settings import ServeConfig
 
 __all__ = [
     "METHODS",
@@ -36,6 +37,7 @@ __all__ = [
     "PredictConfig",
     "ProfileConfig",
     "QuantizeConfig",
+    "ServeConfig",
     "ShardsConfig",
     "TrainConfig",
     "configured",

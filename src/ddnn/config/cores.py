@@ -5,8 +5,6 @@ import os
 from ddnn.errors import DDNNError
 from ddnn_runtime.cores import cores
 
-__all__ = ["check_threads", "cores", "cores_each"]
-
 
 def cores_each(processes: int) -> int:
     """Cores for each of so many processes on this machine: an equal part, and no more than this one may use, since who

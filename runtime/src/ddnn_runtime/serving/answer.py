@@ -76,8 +76,11 @@ class Batch:
 
 def not_allowed(request: Request, table: Table) -> str:
     """Why no net may answer a request."""
-    if request.cascade:
+    if request.cascade and table.cascade is None:
         return "this export has no calibrated cascade: run `ddnn cascade RUN`, and export again"
+    if request.cascade:
+        known = "is not known" if table.cascade_accuracy is None else f"is {table.cascade_accuracy:.4f}"
+        return f"the accuracy of the cascade {known}; ask for {request.least_accuracy:g} without it"
     if request.subnet is not None and request.subnet not in table.seconds:
         return f"there is no sub-net {request.subnet!r}; {near(request.subnet, table.names)}"
     known = {name: accuracy for name, accuracy in table.accuracies.items() if accuracy is not None}

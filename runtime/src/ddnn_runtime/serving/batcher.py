@@ -13,7 +13,7 @@ from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import count, takewhile
+from itertools import count
 from math import ceil, inf
 from time import monotonic
 from typing import Literal
@@ -31,7 +31,7 @@ from ddnn_runtime.serving.answer import (
     TooManyImagesError,
     not_allowed,
 )
-from ddnn_runtime.serving.policy import Decision, Policy, allowed, quickest, soonest
+from ddnn_runtime.serving.policy import Decision, Policy, allowed, hopeless, soonest
 from ddnn_runtime.serving.request import Request
 from ddnn_runtime.serving.table import Table
 
@@ -68,7 +68,6 @@ class Batcher:
         self.watch = watch
         self._policy, self._executor, self._late, self._most = policy, executor, late, most
         self._numbers = count() if number is None else number
-        self._slowest = max(row[-1] for row in table.rows.values())
         self._queue: list[Request] = []
         self._waiting = self._expected = 0
         self._asked: dict[int, _Asked] = {}
@@ -134,10 +133,6 @@ class Batcher:
             del self._asked[request.number]
             if not asked.taken:
                 self._take([request])
-
-    def abandon(self, error: Callable[[], Exception]) -> None:
-        """Give up what waits, each request by an error of its own; calls that run are finished."""
-        self._fail(self._take(self._queue), error)
 
     async def close(self) -> None:
         """Answer what is on its way, then stop."""
@@ -226,12 +221,10 @@ class Batcher:
         asyncio.get_running_loop().call_soon(self.watch, Batch(decision, tuple(answers)))  # whatever it does there
 
     def _refuse_late(self) -> None:
-        """Requests that have waited until it was too late; they are at the head, since the queue goes by deadlines."""
-        now = monotonic()
-        urgent = takewhile(lambda request: request.slack(now) < self._slowest, self._queue)
-        late = [request for request in urgent if quickest(request, self.table) > request.slack(now)]
-        message = "the deadline cannot be met any more: too many requests were more urgent"
+        """Requests that have waited until it was too late."""
+        late = hopeless(self._queue, self.table, monotonic())
         if late:
+            message = "the deadline cannot be met any more: too many requests were more urgent"
             self._fail(self._take(late), partial(DeadlineError, message, self.seconds_left()))
 
     def _take(self, requests: Sequence[Request]) -> Sequence[Request]:

@@ -18,12 +18,13 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from PIL import Image
 
+from ddnn_runtime.cascade_spec import participants
 from ddnn_runtime.cores import cores
 from ddnn_runtime.errors import DDNNError, ModelFileError
 from ddnn_runtime.manifest import MANIFEST, Manifest
 from ddnn_runtime.runtime import Runtime
 from ddnn_runtime.serving.settings import ServeConfig
-from ddnn_runtime.serving.table import Table
+from ddnn_runtime.serving.table import Table, from_profile, measured
 
 
 @dataclass(frozen=True)
@@ -56,10 +57,11 @@ def open_export(export: Path, config: ServeConfig, before: Opened | None = None)
         runtime = Runtime(copy, threads=threads, max_pixels=config.max_pixels)
         runtime.load()
     runtime.directory = export
-    accuracies = {name: net.accuracy for name, net in runtime.manifest.nets.items()}
     if before is not None and _alike(before.runtime.manifest, runtime.manifest):
-        return Opened(runtime, replace(before.table, accuracies=accuracies))
-    return Opened(runtime, _measured(runtime, config.max_batch))
+        return Opened(runtime, _with_accuracies(before.table, runtime.manifest))
+    if config.profile is not None:
+        return Opened(runtime, from_profile(config.profile, runtime, config.max_batch))
+    return Opened(runtime, measured(runtime, config.max_batch, workers=config.workers))
 
 
 def real_image(runtime: Runtime) -> np.ndarray:
@@ -91,33 +93,33 @@ def _copied(export: Path) -> Iterator[Path]:
 def _copy(export: Path, copy: Path) -> None:
     """What the manifest names; a file that is not there is missed when the copy is opened."""
     copy.mkdir()
-    if not (export / MANIFEST).is_file():
-        raise ModelFileError(f"{export} holds no export: {MANIFEST} is missing; make one with `ddnn export RUN`")
-    shutil.copyfile(export / MANIFEST, copy / MANIFEST)
+    _copy_file(export / MANIFEST, copy / MANIFEST)
     for file in Manifest.described(copy).files:
-        if (export / file.file).is_file():
-            (copy / file.file).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(export / file.file, copy / file.file)
+        _copy_file(export / file.file, copy / file.file)
+
+
+def _copy_file(path: Path, copy: Path) -> None:
+    if path.is_file():
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, copy)
 
 
 def _alike(old: Manifest, new: Manifest) -> bool:
     """Whether nets take the same time: they are of the same depth and size, on images of the same size."""
-    return (old.input_shape, old.precision, old.cascade) == (new.input_shape, new.precision, new.cascade) and {
-        name: (net.depth, net.macs, net.parameters) for name, net in old.nets.items()
-    } == {name: (net.depth, net.macs, net.parameters) for name, net in new.nets.items()}
+    return _sizes(old) == _sizes(new)
 
 
-def _measured(runtime: Runtime, largest: int) -> Table:
-    from functools import partial
+def _sizes(manifest: Manifest) -> tuple[object, ...]:
+    nets = {name: (net.depth, net.macs, net.parameters) for name, net in manifest.nets.items()}
+    cascade = (
+        None
+        if manifest.cascade is None
+        else participants(manifest.names, manifest.cascade.thresholds, manifest.cascade.last)
+    )
+    return manifest.input_shape, manifest.precision, nets, cascade, len(manifest.pieces)
 
-    from ddnn_runtime.latency import interleaved_for
 
-    sizes = tuple(sorted({1, *(2**power for power in range(1, 20) if 2**power < largest), largest}))
-    rows: dict[str, list[float]] = {name: [] for name in runtime.names}
-    for size in sizes:
-        images = np.zeros((size, *runtime.manifest.input_shape), dtype=np.float32)
-        taken = interleaved_for({name: partial(runtime, images, name) for name in rows}, 0.3)
-        for name in rows:
-            rows[name].append(sorted(taken[name])[len(taken[name]) // 2])
-    seconds = {name: tuple(row) for name, row in rows.items()}
-    return Table(sizes, seconds, {name: net.accuracy for name, net in runtime.manifest.nets.items()})
+def _with_accuracies(table: Table, manifest: Manifest) -> Table:
+    cascade = None if manifest.cascade is None else manifest.cascade.expected.accuracy
+    accuracies = {name: net.accuracy for name, net in manifest.nets.items()}
+    return replace(table, accuracies=accuracies, cascade_accuracy=cascade)

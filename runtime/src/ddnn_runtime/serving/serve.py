@@ -8,87 +8,69 @@ import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 
 from ddnn_runtime.errors import DDNNError
 from ddnn_runtime.serving.app import application
+from ddnn_runtime.serving.protocol import LimitedProtocol
 from ddnn_runtime.serving.service import Service
 from ddnn_runtime.serving.settings import ServeConfig
 
-_HANGS_UP = hasattr(signal, "SIGHUP")
-"""Windows has no such signal."""
 _MOST_FILES = 65_536
 """Of a process: a connection is one."""
 
 
-def serve(export: str | Path, config: ServeConfig, tell: Callable[[str], None]) -> int:
-    """Serve an export until a signal ends it; gives the exit status, 0 after SIGTERM and 130 after Ctrl-C.
+Tell = Callable[[str, str], None]
+"""Is given the name of the export and the address, once requests are answered there."""
 
-    Args:
-        export: what `ddnn export RUN --format onnx` wrote.
-        config: how.
-        tell: is given the address, once requests are answered there.
 
-    Raises:
-        DDNNError: it cannot be served, or nobody may listen there.
-    """
+def serve(export: Path, config: ServeConfig, tell: Tell) -> int:
+    """Serve an export until a signal ends it; see `launch`."""
     listener = _listening(config.host, config.port)
     _allow_connections()
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
-    return asyncio.run(_serve(Path(export), config, listener, tell))
+    with listener:
+        return asyncio.run(_serve(export, config, listener, tell))
 
 
-async def _serve(export: Path, config: ServeConfig, listener: socket.socket, tell: Callable[[str], None]) -> int:
+async def _serve(export: Path, config: ServeConfig, listener: socket.socket, tell: Tell) -> int:
     service, url = Service(export, config), _url(listener)
-    loop = asyncio.get_running_loop()
-    reloads: set[asyncio.Task[None]] = set()
-    server = _Server(
-        uvicorn.Config(
-            application(service),
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            lifespan="off",
-            ws="none",
-            proxy_headers=False,
-            timeout_graceful_shutdown=config.drain_s,  # type: ignore[arg-type]  # asyncio takes fractions
-        )
-    )
-    ended = 0
-
-    def end(number: int) -> None:
-        nonlocal ended
-        server.force_exit = service.draining  # who says it twice does not want to wait
-        ended = 130 if number == signal.SIGINT else 0
-        service.draining = server.should_exit = True
-
-    def reload(number: int) -> None:
-        task = loop.create_task(_reload(service))
-        reloads.add(task)
-        task.add_done_callback(reloads.discard)
-
-    with _handled({signal.SIGTERM: end, signal.SIGINT: end, **({signal.SIGHUP: reload} if _HANGS_UP else {})}):
+    server = _server(service)
+    with _Signals(service, server) as signals:
         listening = asyncio.create_task(server.serve([listener]))
         starting = asyncio.create_task(service.start())
         try:
             await asyncio.wait((listening, starting), return_when=asyncio.FIRST_COMPLETED)
             if starting.done():
                 starting.result()
-                tell(url)
+                tell(service.name, url)
             await listening
         finally:
             server.should_exit = True
             await listening
             if not server.force_exit:
                 await service.close()
-    return ended
+    return signals.status
 
 
-async def _reload(service: Service) -> None:
-    with suppress(DDNNError):  # which has been said
-        await service.reload()
+def _server(service: Service) -> _Server:
+    return _Server(
+        uvicorn.Config(
+            application(service),
+            http=LimitedProtocol,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            lifespan="off",
+            ws="none",
+            proxy_headers=False,
+            timeout_graceful_shutdown=service.config.drain_s,  # type: ignore[arg-type]  # asyncio takes fractions
+        )
+    )
 
 
 class _Server(uvicorn.Server):
@@ -100,19 +82,49 @@ class _Server(uvicorn.Server):
         yield
 
 
-@contextmanager
-def _handled(handlers: dict[signal.Signals, Callable[[int], None]]) -> Iterator[None]:
-    """Call a function in the event loop when a signal comes."""
-    loop = asyncio.get_running_loop()
-    before = {
-        number: signal.signal(number, lambda got, _, handler=handler: loop.call_soon_threadsafe(handler, got))
-        for number, handler in handlers.items()
-    }
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
+class _Signals:
+    """Ends a server, and has it reload, when signals come.
+
+    Attributes:
+        status: what the process exits with.
+    """
+
+    def __init__(self, service: Service, server: _Server) -> None:
+        self._service, self._server, self._loop = service, server, asyncio.get_running_loop()
+        self._reloads: set[asyncio.Task[None]] = set()
+        self._before: dict[signal.Signals, Any] = {}
+        self.status = 0
+
+    def __enter__(self) -> _Signals:
+        handlers = {signal.SIGTERM: self._end, signal.SIGINT: self._end}
+        if hasattr(signal, "SIGHUP"):  # Windows has no such signal
+            handlers[signal.SIGHUP] = self._reload
+        for number, handler in handlers.items():
+            self._before[number] = signal.signal(number, partial(self._pass_on, handler))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
             signal.signal(number, handler)
+
+    def _pass_on(self, handler: Callable[[int], None], number: int, frame: object) -> None:
+        """To the event loop, which is anywhere when a signal comes."""
+        self._loop.call_soon_threadsafe(handler, number)
+
+    def _end(self, number: int) -> None:
+        self._server.force_exit = self._service.draining  # who says it twice does not want to wait
+        self.status = 130 if number == signal.SIGINT else 0
+        self._service.draining = self._server.should_exit = True
+
+    def _reload(self, number: int) -> None:
+        task = self._loop.create_task(_reload(self._service))
+        self._reloads.add(task)
+        task.add_done_callback(self._reloads.discard)
+
+
+async def _reload(service: Service) -> None:
+    with suppress(DDNNError):  # which has been said
+        await service.reload()
 
 
 def _allow_connections() -> None:

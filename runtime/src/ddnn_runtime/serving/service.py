@@ -65,7 +65,8 @@ class Service:
         Raises:
             DDNNError: it cannot be served.
         """
-        await self._take_up(await asyncio.to_thread(open_export, self.export, self.config))
+        async with self._reloading:
+            await self._take_up(await asyncio.to_thread(open_export, self.export, self.config))
 
     def batcher(self) -> Batcher:
         """What answers those who ask now.

@@ -127,12 +127,12 @@ class _Run:
         self._queue: list[Request] = []
         self._waiting = 0
         self._latest = 0.0  # arrival
-        self._free = [-inf] * workers  # when each worker is, the next first
+        self._free = [(-inf, -inf)] * workers  # when each worker is, the next first; and when the table says that it is
 
     def until(self, time: float) -> None:
         """All that begins before a time."""
-        while self._queue and self._free[0] < time:
-            now = max(heappop(self._free), self._latest)
+        while self._queue and self._free[0][0] < time:
+            now = max(heappop(self._free)[0], self._latest)
             heappush(self._free, self._begin(now))
 
     def arrive(self, request: Request) -> None:
@@ -149,21 +149,23 @@ class _Run:
             return False
         if self._waiting + request.images > self._most:
             return False
-        free = max(now, self._free[0])
-        return not self._refusing or soonest(request, self._queue, self._table, free) <= request.deadline
+        if not self._refusing:
+            return True
+        free = now if self._free[0][0] <= now else max(now, min(believed for _, believed in self._free))
+        return soonest(request, self._queue, self._table, free) <= request.deadline
 
-    def _begin(self, now: float) -> float:
-        """A free worker takes a batch; when it is free again."""
+    def _begin(self, now: float) -> tuple[float, float]:
+        """A free worker takes a batch; when it is free again, in truth and by the table."""
         if self._refusing:
             self._refuse_late(now)
         if not self._queue:
-            return now
+            return now, now
         decision = self._policy(self._queue, self._table, now)
         images = sum([request.images for request in decision.requests])
         ended = now + self._seconds(decision.subnet, images)
         self._take(decision.requests)
         self.outcomes += [Outcome(request, decision.subnet, now, ended, images) for request in decision.requests]
-        return ended
+        return ended, now + self._table.cost(decision.subnet, images)
 
     def _refuse_late(self, now: float) -> None:
         late = hopeless(self._queue, self._table, now)

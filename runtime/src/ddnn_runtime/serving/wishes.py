@@ -36,8 +36,8 @@ class Wish:
     top: _Some = 1
 
     def __post_init__(self) -> None:
-        if self.cascade and (self.subnet is not None or self.least_accuracy):
-            raise DDNNError("ask for a cascade, or for a sub-net or a least accuracy, not for both")
+        if self.cascade and self.subnet is not None:
+            raise DDNNError("ask for a sub-net or for the cascade, not for both")
 
     def request(self, arrived: float, images: int, deadline_ms: float | None) -> Request:
         """As the policy sees it.
