@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from command import run
-from ddnn.reporting.plots import looks, new_plot, png
+from ddnn.reporting.plots import looks, png
 from load.stand import OURS
 
 
@@ -30,9 +30,7 @@ def main(figures: str, shape: str = "poisson", output: str = "docs/pictures/serv
 
 def drawn(rows: list[dict[str, Any]]) -> Figure:
     """Both panels."""
-    figure, left = new_plot("Answered before the deadline, %")
-    figure.set_size_inches(11, 4.5)
-    left.remove()
+    figure = Figure(figsize=(11, 4.5), dpi=150, layout="constrained")
     left, right = figure.subplots(1, 2, sharex=True)
     _panel(left, rows, "attained", "answered before the deadline, %")
     _panel(right, rows, "of_all", "expected accuracy of all, late and refused ones wrong, %")
@@ -45,7 +43,8 @@ def _panel(axes: Axes, rows: list[dict[str, Any]], key: str, title: str) -> None
     axes.set_title(title, fontsize=10)
     for way, look in zip(dict.fromkeys(row["way"] for row in rows), looks(), strict=False):
         points = [(row["load"], 100 * row[key]) for row in rows if row["way"] == way]
-        axes.plot(*zip(*points, strict=True), label=way, linewidth=3 if way == OURS else 1.5, **look)
+        (line,) = axes.plot(*zip(*points, strict=True), label=way)
+        line.set(linewidth=3 if way == OURS else 1.5, **look)
     axes.set_xscale("log", base=2)
     loads = sorted({row["load"] for row in rows})
     axes.set_xticks(loads, [f"{load:g}" for load in loads])

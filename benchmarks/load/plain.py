@@ -43,7 +43,7 @@ class Net:
 
     def logits(self, images: np.ndarray) -> np.ndarray:
         """Of (batch, channels, height, width)."""
-        return self.session.run(None, {"images": images})[0]
+        return np.asarray(self.session.run(None, {"images": images})[0])
 
     def classified(self, body: bytes) -> int:
         """The class of one image."""
