@@ -23,6 +23,7 @@ from load.soak import soaked
 from load.stand import Stand, Way, built, trace
 from reporting import Report
 
+Row = dict[str, Any]
 PEERS = ("late", "plain", "lit")
 SHAPES = ("poisson", "bursts")
 KEPT = 0.99
@@ -70,12 +71,14 @@ def main(
         full = carried[f"{stand.full} alone"]
         report.table("answers a second, without deadlines", carried_rows(stand, carried, full))
         for shape in shapes:
-            report.table(shape, curve_rows(stand, partial(trace, shape), loads, full, seconds, turns))
+            rows = curve_rows(stand, partial(trace, shape), loads, full, seconds, turns)
+            report.table(shape, [kept for kept, _ in rows])
+            report.table(f"{shape}, how", [how for _, how in rows])
         if steps:
             report.table(f"load at which {KEPT:.0%} are in time", most_rows(stand, carried, full, seconds / 2, steps))
 
 
-def carried_rows(stand: Stand, carried: dict[str, float], full: float) -> list[dict[str, Any]]:
+def carried_rows(stand: Stand, carried: dict[str, float], full: float) -> list[Row]:
     """Each way without deadlines."""
     return [
         {
@@ -90,7 +93,7 @@ def carried_rows(stand: Stand, carried: dict[str, float], full: float) -> list[d
 
 def curve_rows(
     stand: Stand, traced: Any, loads: Sequence[float], full: float, seconds: float, turns: int
-) -> list[dict[str, Any]]:
+) -> list[tuple[Row, Row]]:
     """Each way at each load; in a turn all of them meet the same trace."""
     rows, order = [], Random(0)
     for load in loads:
@@ -103,14 +106,12 @@ def curve_rows(
     return rows
 
 
-def curve_row(stand: Stand, way: Way, load: float, full: float, turns: Sequence[Found]) -> dict[str, Any]:
-    """One way at one load, over all turns."""
+def curve_row(stand: Stand, way: Way, load: float, full: float, turns: Sequence[Found]) -> tuple[Row, Row]:
+    """One way at one load, over all turns: what is kept, and how it came about."""
     found, seconds = joined(turns), sum(each.asked[-1].due for each in turns)
     each = [turn.attained for turn in turns]
     accuracy = found.expected(stand.accuracies, way.net)
-    return {
-        "load": load,
-        "way": way.name,
+    kept = {
         "attained": found.attained,
         "low": min(each),
         "high": max(each),
@@ -118,18 +119,23 @@ def curve_row(stand: Stand, way: Way, load: float, full: float, turns: Sequence[
         "accuracy": accuracy,
         "right": found.right(),
         "of_all": found.attained * (accuracy or 0.0),
-        "refused": sum(n for status, n in found.statuses.items() if status in (429, 503)) / len(found.asked),
-        "gave_up": found.statuses.get(0, 0) / len(found.asked),
         "p50_ms": found.latency_ms(0.5),
         "p99_ms": found.latency_ms(0.99),
+    }
+    how = {
+        "refused": sum(n for status, n in found.statuses.items() if status in (429, 503)) / len(found.asked),
+        "gave_up": found.statuses.get(0, 0) / len(found.asked),
         "waited_ms": found.mean_of("waited_ms"),
         "batch": found.mean_of("batch"),
         **found.shares(list(stand.accuracies)),
+        "statuses": " ".join(f"{status}:{number}" for status, number in found.statuses.items()),
         "wrong": found.wrong(),
         "lag_ms": 1e3 * found.lag,
         "clients_cpu": found.cpu,
         "mib": way.server.memory(),
     }
+    of = {"load": load, "way": way.name}
+    return of | kept, of | how
 
 
 def joined(turns: Sequence[Found]) -> Found:
@@ -140,7 +146,7 @@ def joined(turns: Sequence[Found]) -> Found:
     return Found(asked, sum(turn.strays for turn in turns), first.connections, cpu, first.deadline, first.labels)
 
 
-def most_rows(stand: Stand, carried: dict[str, float], full: float, seconds: float, steps: int) -> list[dict[str, Any]]:
+def most_rows(stand: Stand, carried: dict[str, float], full: float, seconds: float, steps: int) -> list[Row]:
     """The most that each way carries with nearly all in time, by halving; no more than without deadlines."""
     rows = []
     for way in stand.ways:
