@@ -1,0 +1,1 @@
+"""What `serving.py` measures servers with: servers in processes of their own, and clients in another."""
