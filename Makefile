@@ -5,7 +5,7 @@ INSTALLED := .venv/.installed
 # Python compiles a file when it is first imported: all 15,000 beforehand take a minute. Any pip of Python 3.11 will do.
 QUICKLY := --quiet --no-compile --disable-pip-version-check
 
-.PHONY: help demo test lint types checked known layers unit slow catalogue lock audit format clean
+.PHONY: help demo test lint types checked known layers unit slow docs catalogue lock audit format clean
 
 help:  ## show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -43,6 +43,13 @@ unit: $(INSTALLED)
 
 slow: $(INSTALLED)  ## the long tests too
 	$(BIN)/python -m pytest -m "slow or not slow"
+
+SPHINX := $(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet docs
+
+# One build after the other: both run the tutorial, or take its outputs from where the first has kept them.
+docs: $(INSTALLED)  ## the documentation site, docs/build/html/index.html, with its links checked
+	$(SPHINX) -b html docs/build/html
+	$(SPHINX) -b linkcheck docs/build/linkcheck
 
 catalogue: $(INSTALLED)  ## count anew what `ddnn families` shows, after a change to a family
 	$(BIN)/python -c 'from ddnn.commands.catalogue import write; write()'
