@@ -17,10 +17,7 @@ import numpy as np
 
 from ddnn_runtime.answers import Answers, cascade
 from ddnn_runtime.cores import cores
-<<<<<<< HEAD
-=======
 from ddnn_runtime.data_spec import DataSpec
->>>>>>> serve
 from ddnn_runtime.errors import DataError, DDNNError, near
 from ddnn_runtime.geometry import MOST_PIXELS
 from ddnn_runtime.latency import interleaved_for

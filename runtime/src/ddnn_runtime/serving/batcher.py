@@ -264,24 +264,3 @@ def _called(runtime: Runtime, images: Sequence[np.ndarray], subnet: str | None) 
         return runtime(batch, subnet), (subnet,) * len(batch)
     answers = runtime.cascade(batch)
     return answers.logits, tuple(answers.names[place] for place in answers.answered_by)
-<<<<<<< HEAD
-
-
-def _not_allowed(request: Request, table: Table) -> str:
-    """Why no net may answer a request."""
-    if request.cascade and table.cascade is not None:
-        return f"the accuracy of the cascade is {table.cascade_accuracy or 0.0:.4f}, not {request.least_accuracy:g}"
-    if request.cascade:
-        return "this export has no calibrated cascade: run `ddnn cascade RUN`, and export again"
-    if request.subnet is not None and request.subnet not in table.seconds:
-        return f"there is no sub-net {request.subnet!r}; {near(request.subnet, table.names)}"
-    known = {name: accuracy for name, accuracy in table.accuracies.items() if accuracy is not None}
-    if not known:
-        return "the accuracies of this export are not known: ask without a least accuracy"
-    among = [name for name in known if request.subnet in (None, name)]
-    best = max(among, key=known.__getitem__) if among else table.names[-1]
-    return (
-        f"no net is allowed: the most accurate, {best}, has {known.get(best, 0.0):.4f}, not {request.least_accuracy:g}"
-    )
-=======
->>>>>>> serve
