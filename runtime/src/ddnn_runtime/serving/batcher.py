@@ -33,6 +33,7 @@ from ddnn_runtime.serving.answer import (
 )
 from ddnn_runtime.serving.policy import Decision, Policy, allowed, hopeless, soonest
 from ddnn_runtime.serving.request import Request
+from ddnn_runtime.serving.slowness import Slowness
 from ddnn_runtime.serving.table import Table
 
 
@@ -41,12 +42,13 @@ class Batcher:
 
     Args:
         runtime: the export.
-        table: what its nets cost here.
+        table: what its nets cost here, where nothing else runs.
         policy: forms batches and picks nets.
         executor: where calls run, as many at once as `workers`.
         workers: calls that run at once.
         most: images that may wait.
         late: whether a request whose deadline cannot be met is refused, or answered by the shallowest net.
+        headroom: share of the time until a deadline that is not planned with.
         watch: is told of each batch.
         number: numbers requests; servers that change exports go on counting.
     """
@@ -61,10 +63,12 @@ class Batcher:
         workers: int = 1,
         most: int = 1024,
         late: Literal["refuse", "shallowest"] = "refuse",
+        headroom: float = 0.0,
         watch: Callable[[Batch], None] = lambda batch: None,
         number: count[int] | None = None,
     ) -> None:
         self.runtime, self.table = runtime, table
+        self._slowness, self._headroom = Slowness(table), headroom
         self.watch = watch
         self._policy, self._executor, self._late, self._most = policy, executor, late, most
         self._numbers = count() if number is None else number
@@ -100,7 +104,7 @@ class Batcher:
         Raises:
             DDNNError: as `answer`, before anybody has decoded in vain.
         """
-        self._admit(wish)
+        self._admit(self._planned(wish))
         self._expected += wish.images
         try:
             yield
@@ -120,9 +124,9 @@ class Batcher:
             CallError: the call failed.
             DDNNError: no net here does what it asks for.
         """
-        request = replace(wish, number=next(self._numbers), images=len(images))
+        request = replace(self._planned(wish), number=next(self._numbers), images=len(images))
         self._admit(request)
-        asked = _Asked(images, asyncio.get_running_loop().create_future())
+        asked = _Asked(images, asyncio.get_running_loop().create_future(), wish.deadline)
         self._asked[request.number] = asked
         insort(self._queue, request, key=lambda other: other.urgency)
         self._waiting += request.images
@@ -144,7 +148,13 @@ class Batcher:
 
     def seconds_left(self) -> int:
         """Whole seconds in which what waits could be answered, at least 1."""
-        return max(1, ceil(self.waiting * self.table.seconds_an_image / len(self._workers)))
+        return max(1, ceil(self.waiting * self._slowness.table.seconds_an_image / len(self._workers)))
+
+    def _planned(self, wish: Request) -> Request:
+        """The request with the deadline that is planned with."""
+        if wish.deadline == inf:
+            return wish
+        return replace(wish, deadline=wish.deadline - self._headroom * (wish.deadline - wish.arrived))
 
     def _admit(self, request: Request) -> None:
         """Refuse what cannot be answered."""
@@ -161,7 +171,7 @@ class Batcher:
 
     def _check_deadline(self, request: Request) -> None:
         now = monotonic()
-        end = soonest(request, self._queue, self.table, max(now, min(self._busy_until)))
+        end = soonest(request, self._queue, self._slowness.table, max(now, min(self._busy_until)))
         if end > request.deadline:
             raise DeadlineError(
                 f"the deadline cannot be met: this takes {1e3 * (end - now):.3g} ms at least, and "
@@ -182,7 +192,7 @@ class Batcher:
             decision = self._decided(now)
             if decision is not None:
                 images = sum(request.images for request in decision.requests)
-                self._busy_until[place] = now + self.table.cost(decision.subnet, images)
+                self._busy_until[place] = now + self._slowness.table.cost(decision.subnet, images)
                 await self._run(decision)
                 self._busy_until[place] = 0.0
 
@@ -190,7 +200,7 @@ class Batcher:
         """What to do next, taken from the queue; where the policy fails, the most urgent request is told, and the
         others go on."""
         try:
-            decision = self._policy(self._queue, self.table, now)
+            decision = self._policy(self._queue, self._slowness.table, now)
             waiting = {request.number for request in self._queue}
             assert decision.requests, "the policy took nothing"
             assert waiting.issuperset(request.number for request in decision.requests), "the policy took what is gone"
@@ -203,6 +213,7 @@ class Batcher:
     async def _run(self, decision: Decision) -> None:
         began = monotonic()
         images = [self._asked[request.number].images for request in decision.requests]
+        deadlines = {request.number: self._asked[request.number].deadline for request in decision.requests}
         call = partial(_called, self.runtime, images, decision.subnet)
         try:
             logits, subnets = await asyncio.get_running_loop().run_in_executor(self._executor, call)
@@ -211,18 +222,20 @@ class Batcher:
             self._fail(decision.requests, partial(CallError, f"the call of {decision.subnet} failed: {reason}"))
             return
         ended, answers, start = monotonic(), [], 0
+        self._slowness.saw(self.table.cost(decision.subnet, len(logits)), ended - began)
         for request in decision.requests:
             own = slice(start, start := start + request.images)
-            waited, slack = began - request.arrived, request.slack(ended)
+            future = self._pending(request)
+            waited, slack = began - request.arrived, deadlines[request.number] - ended
             answer = Answer(request.number, logits[own], subnets[own], waited, ended - began, len(logits), slack)
             answers.append(answer)
-            if future := self._pending(request):
+            if future is not None:
                 future.set_result(answer)
         asyncio.get_running_loop().call_soon(self.watch, Batch(decision, tuple(answers)))  # whatever it does there
 
     def _refuse_late(self) -> None:
         """Requests that have waited until it was too late."""
-        late = hopeless(self._queue, self.table, monotonic())
+        late = hopeless(self._queue, self._slowness.table, monotonic())
         if late:
             message = "the deadline cannot be met any more: too many requests were more urgent"
             self._fail(self._take(late), partial(DeadlineError, message, self.seconds_left()))
@@ -254,6 +267,7 @@ class _Asked:
 
     images: np.ndarray
     answer: asyncio.Future[Answer]
+    deadline: float
     taken: bool = False
 
 

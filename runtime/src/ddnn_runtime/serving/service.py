@@ -185,5 +185,6 @@ class Service:
             workers=config.workers,
             most=config.max_queue,
             late=config.late,
+            headroom=config.headroom,
             number=self._numbers,
         )

@@ -11,6 +11,7 @@ _Port = Annotated[int, Meta(ge=0, le=65535)]
 _Count = Annotated[int, Meta(ge=1, le=1_000_000)]
 Milliseconds = Annotated[float, Meta(gt=0, le=3.6e6)]
 _Seconds = Annotated[float, Meta(ge=0, le=3600)]
+_Headroom = Annotated[float, Meta(ge=0, le=0.9)]
 _Bytes = Annotated[int, Meta(ge=1, le=2**32)]
 
 
@@ -27,6 +28,8 @@ class ServeConfig:
             answers by the net that a request names, else by the full net.
         subnet: the net of policy fixed; None means the full net.
         deadline_ms: of a request that names none, in milliseconds; None means no hurry.
+        headroom: share of the time until a deadline that is not planned with, in [0, 0.9]: it is for the way of a
+            request and of its answer, and for whatever a server cannot foresee.
         late: what becomes of a request whose deadline cannot be met any more: refuse answers 503 at once, shallowest
             answers it late, by the shallowest net that is allowed.
         workers: calls that run at once.
@@ -49,6 +52,7 @@ class ServeConfig:
     policy: Literal["slackfit", "fixed", "client"] = "slackfit"
     subnet: str | None = None
     deadline_ms: Milliseconds | None = None
+    headroom: _Headroom = 0.3
     late: Literal["refuse", "shallowest"] = "refuse"
     workers: _Count = 1
     threads: _Count | None = None
