@@ -18,11 +18,15 @@ if TYPE_CHECKING:
         EKDConfig,
         EvaluateConfig,
         ExportConfig,
+        ExtractConfig,
+        PredictConfig,
         ProfileConfig,
         QuantizeConfig,
         TrainConfig,
     )
+    from ddnn.deployment.extraction import extract
     from ddnn.deployment.from_run import export, quantize
+    from ddnn.deployment.prediction import predict
     from ddnn.errors import DDNNError
     from ddnn.measuring.evaluate import evaluate
     from ddnn.network import CascadeOutput, DepthDynamicNetwork, Output, build, from_model, load
@@ -45,8 +49,10 @@ _EXPORTS = {
     "EKDConfig": "config",
     "EvaluateConfig": "config",
     "ExportConfig": "config",
+    "ExtractConfig": "config",
     "Joint": "objectives",
     "Output": "network",
+    "PredictConfig": "config",
     "ProfileConfig": "config",
     "QuantizeConfig": "config",
     "TrainConfig": "config",
@@ -56,8 +62,10 @@ _EXPORTS = {
     "compare": "comparison",
     "evaluate": "measuring.evaluate",
     "export": "deployment.from_run",
+    "extract": "deployment.extraction",
     "from_model": "network",
     "load": "network",
+    "predict": "deployment.prediction",
     "profile": "profiles",
     "quantize": "deployment.from_run",
     "train": "training",
@@ -75,8 +83,10 @@ __all__ = [
     "EKDConfig",
     "EvaluateConfig",
     "ExportConfig",
+    "ExtractConfig",
     "Joint",
     "Output",
+    "PredictConfig",
     "ProfileConfig",
     "QuantizeConfig",
     "TrainConfig",
@@ -86,8 +96,10 @@ __all__ = [
     "compare",
     "evaluate",
     "export",
+    "extract",
     "from_model",
     "load",
+    "predict",
     "profile",
     "quantize",
     "train",
