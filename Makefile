@@ -4,6 +4,8 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 # Python compiles a file when it is first imported: all 15,000 beforehand take a minute. Any pip of Python 3.11 will do.
 QUICKLY := --quiet --no-compile --disable-pip-version-check
+# Some tests start processes: where Python is told to keep nothing of what it compiles, each compiles all of torch anew.
+export PYTHONDONTWRITEBYTECODE =
 
 .PHONY: help demo test lint types checked known layers unit slow docs catalogue lock audit format clean
 

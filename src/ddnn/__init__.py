@@ -18,13 +18,17 @@ if TYPE_CHECKING:
         EKDConfig,
         EvaluateConfig,
         ExportConfig,
+        ExtractConfig,
+        PredictConfig,
         ProfileConfig,
         QuantizeConfig,
         ServeConfig,
         TrainConfig,
         WebConfig,
     )
+    from ddnn.deployment.extraction import extract
     from ddnn.deployment.from_run import export, quantize
+    from ddnn.deployment.prediction import predict
     from ddnn.deployment.web import web
     from ddnn.errors import DDNNError
     from ddnn.measuring.evaluate import evaluate
@@ -49,8 +53,10 @@ _EXPORTS = {
     "EKDConfig": "config",
     "EvaluateConfig": "config",
     "ExportConfig": "config",
+    "ExtractConfig": "config",
     "Joint": "objectives",
     "Output": "network",
+    "PredictConfig": "config",
     "ProfileConfig": "config",
     "QuantizeConfig": "config",
     "ServeConfig": "config",
@@ -62,8 +68,10 @@ _EXPORTS = {
     "compare": "comparison",
     "evaluate": "measuring.evaluate",
     "export": "deployment.from_run",
+    "extract": "deployment.extraction",
     "from_model": "network",
     "load": "network",
+    "predict": "deployment.prediction",
     "profile": "profiles",
     "quantize": "deployment.from_run",
     "serve": "serving",
@@ -83,8 +91,10 @@ __all__ = [
     "EKDConfig",
     "EvaluateConfig",
     "ExportConfig",
+    "ExtractConfig",
     "Joint",
     "Output",
+    "PredictConfig",
     "ProfileConfig",
     "QuantizeConfig",
     "ServeConfig",
@@ -96,8 +106,10 @@ __all__ = [
     "compare",
     "evaluate",
     "export",
+    "extract",
     "from_model",
     "load",
+    "predict",
     "profile",
     "quantize",
     "serve",

@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
+from safetensors.torch import load_file
 from torch import nn
 
 import ddnn
@@ -206,15 +208,19 @@ RUN_FUNCTIONS = {
     ddnn.cascade: ddnn.CascadeConfig,
     ddnn.export: ddnn.ExportConfig,
     ddnn.quantize: ddnn.QuantizeConfig,
+    ddnn.extract: ddnn.ExtractConfig,
+    ddnn.predict: ddnn.PredictConfig,
 }
+BOUND: dict[Callable[..., Any], dict[str, Any]] = {ddnn.choose: {"latency_ms": 1.0}, ddnn.predict: {"images": "a.png"}}
+"""What some need besides."""
 
 
 @pytest.mark.parametrize("function", RUN_FUNCTIONS, ids=lambda function: function.__name__)
 def test_functions_of_a_run(function: Callable[..., Any]) -> None:
-    bound = {"latency_ms": 1.0} if function is ddnn.choose else {}
+    bound = BOUND.get(function, {})
     keys = [item.name for item in fields(RUN_FUNCTIONS[function])]
     calls = [(f"run={what}", partial(function, value, **bound)) for what, value in WRONG.items()]
-    calls += [(f"config={what}", partial(function, "nowhere", config=value)) for what, value in WRONG.items()]
+    calls += [(f"config={what}", partial(function, "nowhere", **bound, config=value)) for what, value in WRONG.items()]
     calls += [
         (f"{key}={what}", partial(function, "nowhere", **{**bound, key: value}))
         for key in keys
@@ -256,9 +262,33 @@ def test_wrong_data_and_outputs_of_a_run_that_is_right(run: Path) -> None:
     for function in (ddnn.choose, ddnn.cascade, ddnn.export, ddnn.quantize):
         bound = {"latency_ms": 1e-9} if function is ddnn.choose else {}
         calls.append((function.__name__, partial(function, run, data="folder:nowhere", **bound)))
+    calls += [(f"images={what}", partial(ddnn.predict, run, value)) for what, value in WRONG.items()]
     outputs = {**WRONG, "file": "file", "in a file": "file/x"}
     calls += [(f"output={what}", partial(ddnn.export, run, value, data="no such")) for what, value in outputs.items()]
+    nets = {what: value for what, value in WRONG.items() if value is not None}
+    calls += [(f"extract(subnet={what})", partial(ddnn.extract, run, subnet=value)) for what, value in nets.items()]
+    calls += [(f"extract(output={what})", partial(ddnn.extract, run, output)) for what, output in
+              {"file": "file", "in a file": "file/x", "null byte": "a\0b", "integer": 3}.items()]  # fmt: skip
     check(calls, refused=True)
+
+
+def test_a_net_and_its_predictions_by_functions_alone(run: Path) -> None:
+    Image.new("L", (8, 8), 128).save("one.png")
+    Path("broken.png").write_text("no image")
+    found = ddnn.predict(run, ["one.png", Path("broken.png"), "one.png"], subnet="resnet8", top=2)
+    assert (found.subnet, [each.image for each in found.read]) == ("resnet8", ["one.png", "one.png"])
+    assert all(len(each.labels) == 2 and 0 < sum(each.probabilities) <= 1 for each in found.read)
+    assert found.read[0] == ddnn.predict(run, "one.png", ddnn.PredictConfig("resnet8"), top=2).read[0]
+    assert ["broken.png" in why for why in found.unreadable] == [True]
+    with pytest.raises(DDNNError, match=r"broken\.png"):
+        found.require_all()
+    with pytest.raises(DDNNError, match=r"broken\.png"):
+        ddnn.predict(run, "broken.png")
+    extracted = ddnn.extract(run, "own.safetensors", subnet="resnet8")
+    assert (extracted.subnet, extracted.output) == ("resnet8", Path("own.safetensors"))
+    assert extracted.bytes == extracted.output.stat().st_size
+    net = ddnn.load(run).extract("resnet8")
+    assert all(torch.equal(tensor, net.state_dict()[name]) for name, tensor in load_file("own.safetensors").items())
 
 
 def test_choosing_among_all_depths_without_a_configuration(run: Path) -> None:

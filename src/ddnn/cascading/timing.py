@@ -3,13 +3,13 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from math import sqrt
-from statistics import mean, stdev
+from statistics import mean
 
 from torch import Tensor
 
 from ddnn.cascading.costs import Costs
 from ddnn.engines import Engine
+from ddnn.measuring.intervals import mean_interval
 from ddnn_runtime.latency import Work, by_name, interleaved_for, turns_for
 
 Call = Callable[[Tensor], object]
@@ -68,18 +68,25 @@ class Timings:
     def __getitem__(self, name: str) -> Timed:
         taken = self._seconds[name]
         scale = 1e3 / self._batch_size
-        return Timed(scale * mean(taken), scale * 1.96 * stdev(taken) / sqrt(len(taken)), len(taken))
+        return Timed(scale * mean(taken), scale * _plus_minus(taken), len(taken))
 
     def ratio(self, one: str, other: str) -> tuple[float, float]:
         """Mean time of one over that of another, and a 95 % interval of it.
 
-        Both took the same images in the same turns; the interval is that of a ratio of means (Cochran, Sampling
-        Techniques, 1977, section 2.11).
+        Both took the same images in the same turns. The interval is that of a ratio of means (Cochran, Sampling
+        Techniques, 1977, section 2.11), which scipy has by resampling alone: that of the mean of what a line through
+        the origin leaves, over the mean of the other.
         """
         times, base = self._seconds[one], self._seconds[other]
         ratio = mean(times) / mean(base)
         rest = [a - ratio * b for a, b in zip(times, base, strict=True)]
-        return ratio, 1.96 * stdev(rest) / mean(base) / sqrt(len(rest))
+        return ratio, _plus_minus(rest) / mean(base)
+
+
+def _plus_minus(values: Sequence[float]) -> float:
+    """Half of the 95 % interval of a mean."""
+    low, high = mean_interval(values)
+    return (high - low) / 2
 
 
 def time_calls(

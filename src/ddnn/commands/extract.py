@@ -1,6 +1,5 @@
 """`ddnn extract`: one net as a file that its stock class loads."""
 
-from pathlib import Path
 from typing import Any
 
 from ddnn.commands.command_parser import CommandParser
@@ -19,14 +18,9 @@ def add_options(parser: CommandParser) -> None:
 def run(options: Any) -> None:
     """Do it, and print the result."""
     config = from_fields(ExtractConfig, options.as_dict())
-    from ddnn.deployment.extraction import extract_to_file
-    from ddnn.network.loading import load
+    from ddnn.deployment.extraction import extract
 
-    network = load(options.run)
-    name = config.subnet or network.full
-    path = Path(config.output or f"{name}.safetensors")
-    extract_to_file(network, name, path)
-    result = {"subnet": name, "output": str(path), "bytes": path.stat().st_size}
+    extracted = extract(options.run, config=config)
     if options.json:
-        return print_json(result)
-    print(f"{path}: state dict of {name}, {path.stat().st_size / 1e6:.1f} MB")
+        return print_json(extracted.to_json())
+    print(f"{extracted.output}: state dict of {extracted.subnet}, {extracted.bytes / 1e6:.1f} MB")

@@ -40,6 +40,28 @@ def path_of(given: Any, what: str = "path") -> Path:
     return Path(text)
 
 
+def paths_of(given: Any, what: str) -> list[Path]:
+    """Paths, from one or from whatever gives them one by one.
+
+    Raises:
+        DDNNError: if there is none, or one is none.
+
+    >>> [path.name for path in paths_of("photos/cat.jpg", "images")]
+    ['cat.jpg']
+    >>> paths_of([], "images")
+    Traceback (most recent call last):
+    ...
+    ddnn_runtime.errors.DDNNError: images must be one path or more, not a list of 0
+    """
+    # A tensor without axes only looks as if it could be gone through.
+    several = isinstance(given, Iterable) and bool(getattr(given, "ndim", 1))
+    paths: Iterable[Any] = given if several and not isinstance(given, str | bytes | os.PathLike) else [given]
+    found = [path_of(path, what) for path in paths]
+    if not found:
+        raise DDNNError(f"{what} must be one path or more, not {shown(given)}")
+    return found
+
+
 def name_of(given: Any, what: str) -> str:
     """A text that names something.
 

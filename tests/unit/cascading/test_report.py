@@ -26,7 +26,7 @@ class TestTimings:
     def test_means_and_how_sure_they_are(self) -> None:
         timings = Timings({"net": [0.002, 0.004, 0.003]}, batch_size=2)
         assert timings["net"].ms == pytest.approx(1.5)
-        assert timings["net"].plus_minus == pytest.approx(1.96 * 0.5 / 3**0.5)
+        assert timings["net"].plus_minus == pytest.approx(4.30265 * 0.5 / 3**0.5)  # Student's t, 2 degrees
         assert timings["net"].turns == 3
 
     def test_what_disturbs_both_alike_leaves_the_ratio_sure(self) -> None:
