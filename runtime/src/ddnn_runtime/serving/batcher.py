@@ -31,7 +31,7 @@ from ddnn_runtime.serving.answer import (
     TooManyImagesError,
     not_allowed,
 )
-from ddnn_runtime.serving.policy import Decision, Policy, allowed, quickest, soonest
+from ddnn_runtime.serving.policy import Decision, Policy, allowed, hopeless, soonest
 from ddnn_runtime.serving.request import Request
 from ddnn_runtime.serving.slowness import Slowness
 from ddnn_runtime.serving.table import Table
@@ -104,7 +104,7 @@ class Batcher:
         Raises:
             DDNNError: as `answer`, before anybody has decoded in vain.
         """
-        self._admit(self._planned(wish), wish.deadline)
+        self._admit(self._planned(wish))
         self._expected += wish.images
         try:
             yield
@@ -125,7 +125,7 @@ class Batcher:
             DDNNError: no net here does what it asks for.
         """
         request = replace(self._planned(wish), number=next(self._numbers), images=len(images))
-        self._admit(request, wish.deadline)
+        self._admit(request)
         asked = _Asked(images, asyncio.get_running_loop().create_future(), wish.deadline)
         self._asked[request.number] = asked
         insort(self._queue, request, key=lambda other: other.urgency)
@@ -156,7 +156,7 @@ class Batcher:
             return wish
         return replace(wish, deadline=wish.deadline - self._headroom * (wish.deadline - wish.arrived))
 
-    def _admit(self, request: Request, deadline: float) -> None:
+    def _admit(self, request: Request) -> None:
         """Refuse what cannot be answered."""
         if not allowed(request, self.table):
             raise DDNNError(not_allowed(request, self.table))
@@ -166,17 +166,16 @@ class Batcher:
             raise QueueFullError(
                 f"{self.waiting} images wait already, of {self._most} at most; ask again later", self.seconds_left()
             )
-        if self._late == "refuse" and deadline < inf:
-            self._check_deadline(request, deadline)
+        if self._late == "refuse" and request.deadline < inf:
+            self._check_deadline(request)
 
-    def _check_deadline(self, request: Request, deadline: float) -> None:
-        """Refuse at once what cannot be in time at the very best, with calls as fast as where nothing else runs."""
+    def _check_deadline(self, request: Request) -> None:
         now = monotonic()
-        end = soonest(request, self._queue, self.table, max(now, min(self._busy_until)))
-        if end > deadline:
+        end = soonest(request, self._queue, self._slowness.table, max(now, min(self._busy_until)))
+        if end > request.deadline:
             raise DeadlineError(
                 f"the deadline cannot be met: this takes {1e3 * (end - now):.3g} ms at least, and "
-                f"{1e3 * max(0.0, deadline - now):.3g} ms are left",
+                f"{1e3 * max(0.0, request.slack(now)):.3g} ms are left",
                 self.seconds_left(),
             )
 
@@ -236,9 +235,7 @@ class Batcher:
 
     def _refuse_late(self) -> None:
         """Requests that have waited until it was too late."""
-        now = monotonic()
-        ends = {request.number: self._asked[request.number].deadline for request in self._queue}
-        late = [request for request in self._queue if now + quickest(request, self.table) > ends[request.number]]
+        late = hopeless(self._queue, self._slowness.table, monotonic())
         if late:
             message = "the deadline cannot be met any more: too many requests were more urgent"
             self._fail(self._take(late), partial(DeadlineError, message, self.seconds_left()))

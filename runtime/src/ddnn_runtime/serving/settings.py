@@ -28,8 +28,8 @@ class ServeConfig:
             answers by the net that a request names, else by the full net.
         subnet: the net of policy fixed; None means the full net.
         deadline_ms: of a request that names none, in milliseconds; None means no hurry.
-        headroom: share of the time until a deadline, in [0, 0.9], that nets are not chosen to use: it is for the
-            way of a request and of its answer, and for whatever a server cannot foresee.
+        headroom: share of the time until a deadline that is not planned with, in [0, 0.9]: it is for the way of a
+            request and of its answer, and for whatever a server cannot foresee.
         late: what becomes of a request whose deadline cannot be met any more: refuse answers 503 at once, shallowest
             answers it late, by the shallowest net that is allowed.
         workers: calls that run at once.
@@ -52,7 +52,7 @@ class ServeConfig:
     policy: Literal["slackfit", "fixed", "client"] = "slackfit"
     subnet: str | None = None
     deadline_ms: Milliseconds | None = None
-    headroom: _Headroom = 0.25
+    headroom: _Headroom = 0.2
     late: Literal["refuse", "shallowest"] = "refuse"
     workers: _Count = 1
     threads: _Count | None = None
