@@ -23,7 +23,8 @@ def section(name: str) -> str:
     command = COMMANDS[name]
     parser = CommandParser(prog=f"ddnn {name}", description=command.DESCRIPTION)
     command.add_options(parser)
-    return f"\n## ddnn {name}\n\n{command.DESCRIPTION[:1].upper()}{command.DESCRIPTION[1:]}.\n\n```text\n{parser.format_help()}```\n"
+    does = command.DESCRIPTION[:1].upper() + command.DESCRIPTION[1:]
+    return f"\n## ddnn {name}\n\n{does}.\n\n```text\n{parser.format_help()}```\n"
 
 
 def write(app: Any) -> None:
