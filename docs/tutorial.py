@@ -82,7 +82,9 @@ import matplotlib.pyplot as plt
 with Path("run/metrics.csv").open() as file:
     epochs = list(csv.DictReader(file))
 for name in scores:
-    plt.plot([int(row["epoch"]) for row in epochs], [100 * float(row[f"accuracy/{name}"]) for row in epochs], label=name)
+    plt.plot(
+        [int(row["epoch"]) for row in epochs], [100 * float(row[f"accuracy/{name}"]) for row in epochs], label=name
+    )
 plt.xlabel("epoch")
 plt.ylabel("accuracy, %")
 _ = plt.legend()
