@@ -8,7 +8,7 @@ from base64 import b64decode
 from pathlib import Path
 from typing import Any
 
-import litserve
+import litserve  # pyright: ignore[reportMissingImports]
 import numpy as np
 from plain import Net
 from starlette.requests import Request
