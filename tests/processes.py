@@ -6,18 +6,23 @@ a cold process does the same is what those tests show that start one with `subpr
 """
 
 import atexit
+import logging
 import multiprocessing
 import os
 import runpy
 import signal
 import subprocess
 import sys
+import threading
+import traceback
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import torch
 
@@ -46,13 +51,14 @@ class Launched:
     Args:
         words: `-m MODULE`, `-c CODE` or a script, and arguments.
         env: the whole environment; None means this one's.
+        forking: whether the Python processes that it starts are forked, too, from itself.
     """
 
-    def __init__(self, *words: object, env: Mapping[str, str] | None = None) -> None:
+    def __init__(self, *words: object, env: Mapping[str, str] | None = None, forking: bool = False) -> None:
         self.stdout, out = _pipe()
         self.stderr, err = _pipe()
-        place = dict(os.environ if env is None else env), Path.cwd()
-        self._process = warm().Process(target=_become, args=([str(word) for word in words], *place, out, err))
+        place = dict(os.environ if env is None else env), Path.cwd(), forking
+        self._process = warm().Process(target=_launched, args=([str(word) for word in words], *place, out, err))
         self._process.start()
         out.close()
         err.close()
@@ -107,15 +113,59 @@ def _pipe() -> tuple[TextIO, Connection]:
         return os.fdopen(os.dup(reader.fileno())), writer
 
 
-def _become(words: list[str], env: Mapping[str, str], folder: Path, out: Connection, err: Connection) -> None:
+def _launched(
+    words: list[str], env: Mapping[str, str], folder: Path, forking: bool, out: Connection, err: Connection
+) -> None:
     for end, number in ((out, 1), (err, 2)):
         os.dup2(end.fileno(), number)
         end.close()
+    os.chdir(folder)
+    if forking:
+        _fork_python()
+    _become(words, env)
+
+
+def _fork_python() -> None:
+    """From now on, this process forks what it would start as `python WORDS…`, or by the method "spawn"."""
+    context, start = multiprocessing.get_context, subprocess.Popen.__init__
+
+    def forking(self: "subprocess.Popen[Any]", args: Any, *rest: Any, **options: Any) -> None:
+        if args[0] == sys.executable:
+            options["preexec_fn"] = partial(_fork, list(args[1:]), dict(options.get("env") or os.environ))
+        start(self, args, *rest, **options)
+
+    subprocess.Popen.__init__ = forking
+    multiprocessing.get_context = lambda method=None: context("fork" if method == "spawn" else method)
+
+
+def _fork(words: list[str], env: Mapping[str, str]) -> None:
+    """What a fork does in place of becoming another program, after which nothing of this one would be left."""
+    os.closerange(3, 4096)
+    resource_tracker._resource_tracker.__init__()
+    logging.disable(logging.NOTSET)
+    for number in signal.valid_signals():
+        if callable(signal.getsignal(number)):
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+    status: Any = 1
+    try:
+        _become(words, env)
+        status = 0
+    except SystemExit as end:
+        status = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        threading._shutdown()  # pyright: ignore
+        sys.stdout.flush()
+        os._exit(status)
+
+
+def _become(words: list[str], env: Mapping[str, str]) -> None:
     sys.stdout = os.fdopen(1, "w", closefd=False)
     sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False, errors="backslashreplace")
     os.environ.clear()
     os.environ.update(env)
-    os.chdir(folder)
+    sys.path[:0] = [place for place in env.get("PYTHONPATH", "").split(os.pathsep) if place not in sys.path]
     if "OMP_NUM_THREADS" in env:
         torch.set_num_threads(int(env["OMP_NUM_THREADS"]))
     _run(words)
@@ -123,6 +173,8 @@ def _become(words: list[str], env: Mapping[str, str], folder: Path, out: Connect
 
 def _run(words: list[str]) -> None:
     first, *rest = words
+    while first.startswith("-") and first not in ("-m", "-c"):  # such as -u, which a fork cannot change any more
+        first, *rest = rest
     if first == "-m":
         sys.argv = rest
         runpy.run_module(rest[0], run_name="__main__", alter_sys=True)
@@ -131,4 +183,5 @@ def _run(words: list[str]) -> None:
         exec(compile(rest[0], "<string>", "exec"), {"__name__": "__main__"})
     else:
         sys.argv = words
+        sys.path.insert(0, str(Path(first).parent))
         runpy.run_path(first, run_name="__main__")

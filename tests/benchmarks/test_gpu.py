@@ -15,25 +15,33 @@ from PIL import Image
 
 from ddnn.config import ShardsConfig
 from ddnn.data.sources import open_source
+from tests.processes import Launched
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def gpu(out: Path, *more: str) -> str:
-    command = [sys.executable, str(ROOT / "benchmarks" / "gpu.py"), "--dry", "--epochs", "1", "--out", str(out), *more]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, env=environment, cwd=out.parent, capture_output=True, text=True, timeout=900)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+def gpu(out: Path, *more: object, forking: bool = True, status: int = 0) -> str:
+    """What the command says. Its processes are forked, or start from nothing as they do for a person."""
+    words = (ROOT / "benchmarks" / "gpu.py", "--dry", "--epochs", 1, "--out", out, *more)
+    if forking:
+        process = Launched(*words, env={**os.environ, "OMP_NUM_THREADS": "1"}, forking=True)
+        said, errors = process.communicate(timeout=900)
+        ended = process.wait()
+    else:
+        done = subprocess.run([sys.executable, *map(str, words)], cwd=out.parent, capture_output=True, text=True)
+        said, errors, ended = done.stdout, done.stderr, done.returncode
+    assert ended == status, said + errors
+    return said
 
 
 def lines(file: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in file.read_text().splitlines()]
 
 
-def test_every_stage_at_toy_size(tmp_path: Path) -> None:
+@pytest.mark.parametrize("forking", [True, pytest.param(False, marks=pytest.mark.slow)])
+def test_every_stage_at_toy_size(forking: bool, tmp_path: Path) -> None:
     out = tmp_path / "results"
-    gpu(out, "--minutes", "60")
+    gpu(out, "--minutes", 60, forking=forking)
     found = {stage: lines(out / f"{stage}.jsonl") for stage in ("smoke", "step", "claim", "inference")}
     assert [row for rows in found.values() for row in rows if not row["ok"]] == []
     modes = {row["mode"] for row in found["step"]}
@@ -42,6 +50,12 @@ def test_every_stage_at_toy_size(tmp_path: Path) -> None:
     assert runs == {f"digits-resnet14/{run}-seed0" for run in ("alone-resnet8", "alone-resnet14", "joint")}
     assert (out / "results" / "digits-resnet14" / "report.html").is_file()
     assert json.loads((out / "summary.json").read_text())["card"] == "no GPU: a dry run"
+
+
+def test_without_time_no_stage_begins_and_what_is_there_is_summed_up(tmp_path: Path) -> None:
+    out = tmp_path / "results"
+    assert "failed, or out of time: smoke, step, claim, inference" in gpu(out, "--minutes", 0, forking=False, status=4)
+    assert json.loads((out / "summary.json").read_text())["step"] == []
 
 
 @pytest.fixture

@@ -17,9 +17,9 @@ from ddnn.training.module import PROCESSES
 from tests.processes import Launched
 
 
-def ddnn(*arguments: object) -> Launched:
-    """The launcher; the processes that it starts are torchrun's own, from nothing."""
-    return Launched("-m", "ddnn", *arguments)
+def ddnn(*arguments: object, forking: bool = True) -> Launched:
+    """The launcher; the processes that it starts are forked from it, or, as torchrun's own are, from nothing."""
+    return Launched("-m", "ddnn", *arguments, forking=forking)
 
 
 def children(process: int) -> list[int]:
@@ -54,7 +54,7 @@ def test_a_bad_configuration_stops_all_before_the_first_step(options: list[str],
 def test_a_process_that_is_killed_ends_the_run_which_can_go_on(tmp_path: Path) -> None:
     options = ["--device", "cpu", "--train_images", "300", "--subnets", "resnet8", "--full", "resnet14"]
     run = tmp_path / "run"
-    process = ddnn("train", "--devices", 2, "--epochs", 400, *options, "--output", run)
+    process = ddnn("train", "--devices", 2, "--epochs", 400, *options, "--output", run, forking=False)
     while not (run / "checkpoints" / "last.ckpt").exists():
         assert process.poll() is None, process.communicate()
         time.sleep(0.2)
