@@ -1,6 +1,7 @@
 """What the tests of pages need that not every machine has: a browser, and onnxruntime-web from npm; and folders behind
 a port, as any web server gives them out."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -17,6 +18,7 @@ import pytest
 from filelock import FileLock
 
 from ddnn.deployment.ort_web import VERSION
+from tests.processes import Launched
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = (
@@ -64,6 +66,19 @@ def _packed(cache: Path) -> Path:
     if result.returncode or not archive.is_file():
         pytest.skip(f"npm cannot fetch onnxruntime-web: {result.stderr.strip()[-200:]}")
     return archive
+
+
+@contextmanager
+def served(export: Path, *keys: object) -> Iterator[str]:
+    """The address of a server of our own, in a process of its own."""
+    for needed in ("starlette", "uvicorn", "multipart", "prometheus_client"):
+        pytest.importorskip(needed, reason="the extra `serve` is not installed")
+    process = Launched("-m", "ddnn_runtime.serving", export, "--port", 0, "--json", *keys)
+    line = process.stdout.readline()
+    assert line, process.communicate()
+    yield json.loads(line)["url"]
+    process.terminate()
+    assert process.wait(60) == 0
 
 
 class Folder:

@@ -210,6 +210,7 @@ RUN_FUNCTIONS = {
     ddnn.quantize: ddnn.QuantizeConfig,
     ddnn.extract: ddnn.ExtractConfig,
     ddnn.predict: ddnn.PredictConfig,
+    ddnn.web: ddnn.WebConfig,
 }
 BOUND: dict[Callable[..., Any], dict[str, Any]] = {ddnn.choose: {"latency_ms": 1.0}, ddnn.predict: {"images": "a.png"}}
 """What some need besides."""

@@ -212,6 +212,8 @@
     byId("said").textContent = labelOf(said);
     byId("by").textContent = `${percent(said.probability)}, ${by}${waited}`;
     choose(answer.subnet);
+    if (rows.has(answer.subnet)) rows.get(answer.subnet).ms = answer.ran_ms;
+    showTimes();
     const likely = (each) => {
       const label = make("span", { textContent: labelOf(each) });
       const item = make("li", { className: "net" }, label, bar(), percent(each.probability));
@@ -300,7 +302,7 @@
   function captions(tallest, highest) {
     const total = Object.fromEntries(names().map((name) => [name, 0]));
     for (const { parts } of history) for (const name of Object.keys(parts)) total[name] += backend.status ? parts[name] : 1;
-    const counts = names().map((name) => `${name} ${Math.round(total[name])}`);
+    const counts = names().map((name) => `${name}: ${Math.round(total[name])}`);
     const legend = (name, place) => styled(make("span", { className: "net", textContent: counts[place] }), shadeOf(name));
     byId("legend").replaceChildren(...names().map(legend));
     const [bars, line] = backend.status
