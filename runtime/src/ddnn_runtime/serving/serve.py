@@ -6,6 +6,7 @@ import asyncio
 import logging
 import signal
 import socket
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import uvicorn
+from PIL import Image
 
 from ddnn_runtime.errors import DDNNError
 from ddnn_runtime.serving.app import application
@@ -20,6 +22,8 @@ from ddnn_runtime.serving.protocol import LimitedProtocol
 from ddnn_runtime.serving.service import Service
 from ddnn_runtime.serving.settings import ServeConfig
 
+_KEEP_ALIVE = 75
+"""Seconds that a connection may idle: longer than balancers keep theirs, so that they do not ask where nobody listens."""
 _MOST_FILES = 65_536
 """Of a process: a connection is one."""
 
@@ -32,6 +36,7 @@ def serve(export: Path, config: ServeConfig, tell: Tell) -> int:
     """Serve an export until a signal ends it; see `launch`."""
     listener = _listening(config.host, config.port)
     _allow_connections()
+    warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit of pixels holds
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
     with listener:
         return asyncio.run(_serve(export, config, listener, tell))
@@ -68,6 +73,7 @@ def _server(service: Service) -> _Server:
             lifespan="off",
             ws="none",
             proxy_headers=False,
+            timeout_keep_alive=_KEEP_ALIVE,
             timeout_graceful_shutdown=service.config.drain_s,  # type: ignore[arg-type]  # asyncio takes fractions
         )
     )
