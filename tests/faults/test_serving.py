@@ -133,7 +133,7 @@ def test_what_is_no_http_is_told_so(server: Server) -> None:
 
 def test_headers_without_end_are_cut_off(server: Server) -> None:
     for line in (b"X: y\r\n", b"y" * 1000):
-        with closing(connected(server)) as connection, pytest.raises(OSError, match=r"reset|pipe"):
+        with closing(connected(server)) as connection, pytest.raises(OSError, match=r"reset|pipe"):  # noqa: PT012
             connection.sendall(b"GET /nets HTTP/1.1\r\nX: ")
             for _ in range(1000):
                 connection.sendall(line * 1000)
