@@ -201,6 +201,9 @@ def damaged(how: str, export: Path) -> None:
         shutil.copyfile(export / "resnet8.onnx", export / "resnet20.onnx")
     elif how == "half a manifest":
         (export / MANIFEST).write_text((export / MANIFEST).read_text()[:500])
+    elif how == "a link":
+        (export / WEIGHTS).rename(export.parent / "elsewhere")
+        (export / WEIGHTS).symlink_to(export.parent / "elsewhere")
     elif how == "nothing":
         shutil.rmtree(export)
     else:
@@ -209,7 +212,7 @@ def damaged(how: str, export: Path) -> None:
         (export / MANIFEST).write_text(json.dumps(document))
 
 
-DAMAGES = ("weights in place", "weights cut short", "no weights", "another graph", "half a manifest", "nothing", "lies")
+DAMAGES = ("weights in place", "weights cut short", "no weights", "another graph", "half a manifest", "nothing", "a link", "lies")
 
 
 @pytest.fixture(scope="module")

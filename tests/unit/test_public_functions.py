@@ -320,7 +320,13 @@ def test_what_is_known_of_data() -> None:
     check(wrongly(ddnn.DataSpec, right))
 
 
+def test_serving() -> None:
+    right = {"export": "nothing", "config": None, "port": 0}
+    check(wrongly(ddnn.serve, right, as_json=False), refused=True)
+
+
 def test_every_public_function_is_here() -> None:
     functions = {name for name in ddnn.__all__ if inspect.isfunction(getattr(ddnn, name))}
-    called = {function.__name__ for function in RUN_FUNCTIONS} | {"build", "from_model", "load", "train", "compare"}
+    called = {function.__name__ for function in RUN_FUNCTIONS}
+    called |= {"build", "from_model", "load", "train", "compare", "serve"}
     assert functions == called

@@ -225,10 +225,20 @@ def _path(piece: Piece, pieces: Sequence[Piece]) -> Iterator[Piece]:
         yield piece
 
 
-def _check(directory: Path, file: File) -> None:
-    path = directory / file.file
+def path_inside(directory: Path, name: str) -> Path:
+    """The path of a file of an export.
+
+    Raises:
+        ModelFileError: it is a link to somewhere else.
+    """
+    path = directory / name
     if not path.resolve().is_relative_to(directory.resolve()):
         raise ModelFileError(f"{path} is a link out of the export: refused; copy the file itself there")
+    return path
+
+
+def _check(directory: Path, file: File) -> None:
+    path = path_inside(directory, file.file)
     if not path.is_file():
         raise ModelFileError(f"{path} is missing: the export is not complete; copy it again, or export the run again")
     if path.stat().st_size != file.bytes or File.of(directory, file.file) != file:

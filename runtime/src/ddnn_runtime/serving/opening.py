@@ -21,7 +21,7 @@ from PIL import Image
 from ddnn_runtime.cascade_spec import participants
 from ddnn_runtime.cores import cores
 from ddnn_runtime.errors import DDNNError, ModelFileError, near
-from ddnn_runtime.manifest import MANIFEST, Manifest
+from ddnn_runtime.manifest import MANIFEST, Manifest, path_inside
 from ddnn_runtime.runtime import Runtime
 from ddnn_runtime.serving.settings import ServeConfig
 from ddnn_runtime.serving.table import Table, from_profile, measured
@@ -99,7 +99,7 @@ def _copy(export: Path, copy: Path) -> None:
     copy.mkdir()
     _copy_file(export / MANIFEST, copy / MANIFEST)
     for file in Manifest.described(copy).files:
-        _copy_file(export / file.file, copy / file.file)
+        _copy_file(path_inside(export, file.file), copy / file.file)
 
 
 def _copy_file(path: Path, copy: Path) -> None:
