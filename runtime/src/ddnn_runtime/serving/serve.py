@@ -23,12 +23,7 @@ from ddnn_runtime.serving.service import Service
 from ddnn_runtime.serving.settings import ServeConfig
 
 _KEEP_ALIVE = 75
-<<<<<<< HEAD
-"""Seconds that a connection may idle: longer than balancers keep theirs, so that they do not ask where nobody
-listens."""
-=======
 """Seconds that a connection may idle: longer than balancers keep theirs, so that none asks where nobody listens."""
->>>>>>> serve
 _MOST_FILES = 65_536
 """Of a process: a connection is one."""
 
