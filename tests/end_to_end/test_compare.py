@@ -19,12 +19,12 @@ from ddnn.runs.run_directory import RunDirectory
 from tests.end_to_end.command import refused, run
 from tests.processes import Launched, warm
 
-SMALL = ("--full", "resnet14", "--subnets", "resnet8", "--train_images", "256", "--batch_size", "32")
+SMALL = ("--full", "resnet14", "--subnets", "resnet8", "--train_images", "96", "--batch_size", "32")
 
 
 @pytest.fixture(autouse=True)
 def _runs_start_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The processes of a comparison in this one; those of `start_and_stop` start as they do for a person."""
+    """Those of a comparison in this process; of those that are cut short, the first starts as it does for a person."""
     faster = SimpleNamespace(get_context=lambda _: warm(), active_children=multiprocessing.active_children)
     monkeypatch.setattr("ddnn.comparison.pool.multiprocessing", faster)
 
@@ -95,12 +95,12 @@ def test_runs_what_is_missing_and_reports_on_all(tmp_path: Path, capfd: pytest.C
     assert not list(results.glob("runs/**/checkpoints")), "nobody needs them any more"
 
 
-def start_and_stop(results: Path, how: signal.Signals, *command: object) -> tuple[int, str]:
+def start_and_stop(results: Path, how: signal.Signals, *command: object, forking: bool = False) -> tuple[int, str]:
     """Start a comparison of one run, and stop it after an epoch more; gives the exit status and what it said."""
     run_directory = RunDirectory(results / "runs" / "ekd" / "seed0")
     before = len(run_directory.read_metrics())
     words = [*SMALL, "--jobs", "1", *command, "--output", results]
-    process = Launched("-m", "ddnn", "compare", *words, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    process = Launched("-m", "ddnn", "compare", *words, env={**os.environ, "OMP_NUM_THREADS": "1"}, forking=forking)
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and not (
         run_directory.last_checkpoint.exists() and len(run_directory.read_metrics()) > before
@@ -117,7 +117,7 @@ def test_goes_on_where_it_was_cut_short(tmp_path: Path, capfd: pytest.CaptureFix
     whole, results = tmp_path / "whole", tmp_path / "cut"
     expected = compare(capfd, whole, *command)
     start_and_stop(results, signal.SIGKILL, *command)
-    status, message = start_and_stop(results, signal.SIGINT, *command)
+    status, message = start_and_stop(results, signal.SIGINT, *command, forking=True)
     assert (status, message) == (130, "ddnn: interrupted; the same command goes on, with what is complete kept")
     again = compare(capfd, results, *command)
     assert again["methods"]["ekd"] == expected["methods"]["ekd"]
