@@ -212,7 +212,16 @@ def damaged(how: str, export: Path) -> None:
         (export / MANIFEST).write_text(json.dumps(document))
 
 
-DAMAGES = ("weights in place", "weights cut short", "no weights", "another graph", "half a manifest", "nothing", "a link", "lies")
+DAMAGES = (
+    "weights in place",
+    "weights cut short",
+    "no weights",
+    "another graph",
+    "half a manifest",
+    "nothing",
+    "a link",
+    "lies",
+)
 
 
 @pytest.fixture(scope="module")
