@@ -49,7 +49,7 @@ def configured(kind: type[Config], config: Any, keys: Mapping[str, Any]) -> Conf
     Traceback (most recent call last):
     ...
     ddnn_runtime.errors.DDNNError: there is no key 'peaces' in ExportConfig; did you mean pieces? Allowed: format, \
-output, pieces, one_file, opset, precision, check_images, data, data_root, image_size, mean, std
+output, pieces, one_file, opset, precision, max_batch, check_images, data, data_root, image_size, mean, std
     """
     if config is not None and not isinstance(config, kind):
         raise DDNNError(f"config must be a ddnn.{kind.__name__}, not {shown(config)}")

@@ -79,7 +79,7 @@ def web(
     path, config = path_of(export, "export"), configured(WebConfig, config, keys)
     directory = path_of(config.output if output is None else output, "output")
     check_new(directory)
-    ort = find(config.ort)
+    ort = find(None if config.ort is None else os.fspath(config.ort))  # a path passes for a text
     manifest = Manifest.read(path)
     _check(path, manifest)
     with staged(directory) as stage:

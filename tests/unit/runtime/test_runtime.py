@@ -150,7 +150,7 @@ def test_an_export_carries_the_share_of_its_calibrated_cascade(runtime: Runtime,
     found = Expected(0.5, 1.0, "macs", {"resnet8": 0.5, "resnet20": 0.5})
     spec = CascadeSpec(thresholds, "resnet20", {"accuracy": 0.5}, CalibratedOn("x", "validation", 9), found, boost=0.75)
     (tmp_path / MANIFEST).write_text(replace(runtime.manifest, cascade=spec).to_json())
-    manifest = Manifest._parse(tmp_path / MANIFEST)
+    manifest = Manifest.described(tmp_path)
     assert manifest.cascade == spec
     calibrated = cascade(manifest, runtime._sessions, images)
     given = {share: runtime.cascade(images, thresholds, boost=share) for share in (0.75, None)}
